@@ -1,0 +1,157 @@
+"""Writing files so that a reader never meets half of one.
+
+Everything is written to a temporary name in the same folder and renamed when complete. A full disk becomes
+`DiskFull`, which names the folder.
+"""
+
+import contextlib
+import errno
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from quantvsr.errors import BadInput, DiskFull, QuantVSRError
+
+_counter = itertools.count()
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_WORDS = ("no space left on device", "disk quota exceeded", "os error 28")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an exception, or one it was raised from, says that the disk is full.
+
+    Libraries that write through native code (safetensors, FFmpeg) wrap the system's error, so the text is read
+    too.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _FULL:
+            return True
+        if any(words in str(seen).lower() for words in _FULL_WORDS):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+@contextlib.contextmanager
+def write_errors(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn the system's errors while writing below `folder` into clear ones.
+
+    Raises:
+        DiskFull: The disk or the quota is full.
+        BadInput: The folder cannot be written to.
+    """
+    try:
+        yield
+    except QuantVSRError:
+        raise
+    except PermissionError as error:
+        raise BadInput(f"{folder} cannot be written to; choose a folder you may write to.") from error
+    except Exception as error:
+        if is_disk_full(error):
+            text = f"The disk holding {folder} is full; free some space or choose another folder."
+            raise DiskFull(text) from error
+        raise
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Create a folder (and its parents) if it is missing, and return it.
+
+    Raises:
+        BadInput: The name is taken by a file, or the place cannot be written to.
+        DiskFull: No space for it.
+    """
+    folder = Path(path)
+    with write_errors(folder.parent):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            text = f"{folder} is needed as a folder but a file has that name; choose another folder."
+            raise BadInput(text) from error
+    return folder
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all it holds; a missing one is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` at success, remove it at failure.
+
+    What is written may be a file or a folder. The temporary name ends like `path`, because some writers choose
+    the format by the ending. Parent folders are created. A folder replaces an existing folder as a whole.
+
+    Args:
+        path: Where the finished file or folder shall be.
+
+    Yields:
+        The temporary path; nothing exists there yet.
+
+    Raises:
+        DiskFull: No space left.
+        BadInput: The folder cannot be written to.
+    """
+    target = Path(path)
+    folder = make_folder(target.parent)
+    temporary = folder / f".{target.stem}.{os.getpid()}-{next(_counter)}.part{target.suffix}"
+    try:
+        with write_errors(folder):
+            yield temporary
+            if temporary.is_dir() and target.is_dir():
+                _swap_folder(temporary, target)
+            else:
+                temporary.replace(target)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+def _swap_folder(temporary: Path, target: Path) -> None:
+    # A folder that holds something cannot be replaced in one step: move the old one aside (back, if that fails).
+    old = temporary.with_name(temporary.name + ".old")
+    target.replace(old)
+    try:
+        temporary.replace(target)
+    except BaseException:
+        old.replace(target)
+        raise
+    remove(old)
+
+
+def atomic_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def atomic_json(path: str | os.PathLike[str], value: object) -> None:
+    """Write `value` as indented UTF-8 JSON, whole or not at all.
+
+    NaN and infinities are refused (ValueError): they are not JSON, and hide a failed measurement.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic_bytes(path, text.encode("utf-8"))
+
+
+def read_json(path: str | os.PathLike[str]) -> object:
+    """Read a JSON file.
+
+    Raises:
+        BadInput: The file is missing, unreadable or not JSON.
+    """
+    file = Path(path)
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInput(f"{file} does not exist; check the path.") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        text = f"{file} is not a readable JSON file ({error}); delete it or write it again."
+        raise BadInput(text) from error
