@@ -23,8 +23,8 @@ _FULL_WORDS = ("no space left on device", "disk quota exceeded", "os error 28")
 def is_disk_full(error: BaseException) -> bool:
     """Whether an exception, or one it was raised from, says that the disk is full.
 
-    Libraries that write through native code (safetensors, FFmpeg) wrap the system's error, so the text is read
-    too.
+    Libraries that write through native code (safetensors, FFmpeg) wrap the system error, so its text is
+    read too.
     """
     seen: BaseException | None = error
     while seen is not None:
@@ -86,7 +86,7 @@ def remove(path: Path) -> None:
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` at success, remove it at failure.
 
-    What is written may be a file or a folder. The temporary name ends like `path`, because some writers choose
+    What is written may be a file or a folder. The temporary name ends like `path`: some writers choose
     the format by the ending. Parent folders are created. A folder replaces an existing folder as a whole.
 
     Args:
@@ -115,7 +115,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _swap_folder(temporary: Path, target: Path) -> None:
-    # A folder that holds something cannot be replaced in one step: move the old one aside (back, if that fails).
+    # A folder that holds something cannot be replaced in one step: the old one moves aside first.
     old = temporary.with_name(temporary.name + ".old")
     target.replace(old)
     try:
