@@ -1,0 +1,73 @@
+"""What the engine needs to know about a VSR model: the one interface that a new model implements."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What a path holds, and how that was seen."""
+
+    family: str
+    reason: str
+
+
+class VSRAdapter(ABC):
+    """A video super-resolution model as the engine drives it.
+
+    Attributes:
+        name: Family name.
+        scale: Enlargement factor.
+        window: Frames the model sees at once.
+        size_multiple: Width and height of a window must be multiples of this (LQ pixels).
+        noise_channels: Channels of the noise field at LQ resolution.
+        denoiser: The network that is quantized; called with keyword arguments.
+        default_steps: Sampling steps.
+        default_exclude: Glob patterns of layers that stay in full precision.
+        source: Folder or file the model came from.
+        device: Where it runs.
+    """
+
+    name: str
+    scale: int
+    window: int
+    size_multiple: int
+    noise_channels: int
+    denoiser: nn.Module
+    default_steps: int
+    default_exclude: tuple[str, ...]
+    source: Path
+    device: torch.device
+
+    @abstractmethod
+    def layout(self, layer_name: str) -> str:
+        """Meaning of the dimensions of a layer's input.
+
+        One of `image` (B*T, C, positions...), `tokens` (B*T, P, C), `temporal` (B, C, T, h, w), `temporal_tokens`
+        (B*P, T, C), `vector` (B, C).
+        """
+
+    @abstractmethod
+    def upscale_window(
+        self, lq: Tensor, noise: Tensor, steps: int, before_step: Callable[[], None] | None = None
+    ) -> Tensor:
+        """Enlarge one window.
+
+        Args:
+            lq: Frames, (T, 3, h, w), 0..1, on `device`; h and w multiples of `size_multiple`.
+            noise: Standard normal noise shared by all frames, (noise_channels, h, w).
+            steps: Sampling steps.
+            before_step: Called before every step; may raise to stop.
+
+        Returns:
+            (T, 3, scale*h, scale*w), 0..1.
+        """
+
+    @abstractmethod
+    def record_window(self, lq: Tensor, noise: Tensor, steps: int) -> list[tuple[dict[str, Tensor], Tensor]]:
+        """Run one window and return the denoiser's inputs by name and its output, for every step."""

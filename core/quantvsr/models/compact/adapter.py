@@ -1,0 +1,68 @@
+"""How the engine drives the bundled model."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from quantvsr.models.adapter import Recognition, VSRAdapter
+from quantvsr.models.compact.pipeline import CompactVSRPipeline
+from quantvsr.models.registry import ModelFamily, read_json, register_family
+
+
+class CompactAdapter(VSRAdapter):
+    """The bundled compact video UNet (or another one trained by `quantvsr.models.compact.train`)."""
+
+    name = "compact"
+    window = 5
+    size_multiple = 4
+    noise_channels = 48
+    default_steps = 4
+    # The first and last convolution, as in the paper, and the time embedding, which is a few kilobytes.
+    default_exclude = ("conv_in", "conv_out", "time_embed.*")
+
+    def __init__(self, pipeline: CompactVSRPipeline, source: Path, device: torch.device) -> None:
+        self.pipeline = pipeline
+        self.denoiser = pipeline.denoiser
+        self.scale = int(pipeline.denoiser.config.scale)
+        self.source = source
+        self.device = device
+
+    def layout(self, layer_name: str) -> str:
+        if layer_name.startswith("time_embed") or layer_name.endswith("time_proj"):
+            return "vector"
+        if layer_name.startswith("attention"):
+            return "tokens"
+        return "temporal" if layer_name.endswith("temporal.conv") else "image"
+
+    def upscale_window(
+        self, lq: Tensor, noise: Tensor, steps: int, before_step: Callable[[], None] | None = None
+    ) -> Tensor:
+        return self.pipeline(lq[None], noise[None], steps, before_step=before_step)[0]
+
+    def record_window(self, lq: Tensor, noise: Tensor, steps: int) -> list[tuple[dict[str, Tensor], Tensor]]:
+        samples: list[tuple[dict[str, Tensor], Tensor]] = []
+        self.pipeline(
+            lq[None], noise[None], steps, on_input=lambda inputs, output: samples.append((inputs, output))
+        )
+        return samples
+
+
+def recognise(path: Path) -> Recognition | None:
+    """A diffusers folder whose denoiser is a CompactVSRDenoiser."""
+    config = read_json(path / "denoiser" / "config.json")
+    if config is None or config.get("_class_name") != "CompactVSRDenoiser":
+        return None
+    return Recognition("compact", "denoiser/config.json names CompactVSRDenoiser")
+
+
+def open_folder(path: Path, device: torch.device) -> CompactAdapter:
+    """Load the folder in single precision."""
+    pipeline = CompactVSRPipeline.from_pretrained(path, torch_dtype=torch.float32, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.denoiser.to(device).eval().requires_grad_(False)
+    return CompactAdapter(pipeline, path, device)
+
+
+register_family(ModelFamily("compact", "Bundled compact x4 model", recognise, open_folder))
