@@ -1,0 +1,1 @@
+"""What a user can ask for. Importing this package registers all jobs and loads no torch."""
