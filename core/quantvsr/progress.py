@@ -47,7 +47,7 @@ class Progress:
 
         Cancelling or pausing either one acts on both.
         """
-        return _Stage(self, name, start, end)
+        return Stage(self, name, start, end)
 
     def cancel(self) -> None:
         """Ask the work to stop; the next `check` raises `Cancelled`, also while paused."""
@@ -74,7 +74,7 @@ class Progress:
         return not self._running.is_set()
 
 
-class _Stage(Progress):
+class Stage(Progress):
     """A part of another progress, sharing its cancel and pause flags."""
 
     def __init__(self, parent: Progress, name: str, start: float, end: float) -> None:
@@ -83,23 +83,28 @@ class _Stage(Progress):
         self._parent, self._name, self._start, self._end = parent, name, start, end
 
     def report(self, fraction: float, message: str = "", **payload: object) -> None:
+        """Report to the whole, with this stage's name."""
         inside = min(max(fraction, 0.0), 1.0)
         # The innermost stage is the first to put its name in.
         payload.setdefault("stage", self._name)
         self._parent.report(self._start + (self._end - self._start) * inside, message, **payload)
 
     def warn(self, message: str) -> None:
+        """Warn through the whole."""
         self._parent.warn(message)
 
     def check(self) -> None:
-        # Goes to the parent, so that a subclass's own `check` is honoured.
+        """Check the whole, so that a subclass's own `check` is honoured."""
         self._parent.check()
 
     def cancel(self) -> None:
+        """Cancel the whole."""
         self._parent.cancel()
 
     def pause(self) -> None:
+        """Pause the whole."""
         self._parent.pause()
 
     def resume(self) -> None:
+        """Resume the whole."""
         self._parent.resume()

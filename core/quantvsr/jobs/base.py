@@ -1,7 +1,7 @@
 """What a user can ask for: a job is a frozen dataclass, everything that runs one calls `run(job, progress)`.
 
 The command line, the desktop app's worker and tests all use these. Nothing here imports torch: a job can be
-made, saved, opened and shown as a command in a process that never loads the engine; `run` imports what it needs.
+made, saved, opened and shown as a command in a process that never loads the engine; `run` imports the rest.
 """
 
 import dataclasses
@@ -15,14 +15,20 @@ from typing import Any, ClassVar, TypeVar, cast
 from quantvsr.errors import BadInput, DiskFull, QuantVSRError
 from quantvsr.files import is_disk_full
 from quantvsr.jobs.options import Bits, Option, flag_of
-from quantvsr.progress import Progress
+from quantvsr.progress import Progress, Stage
 
 FORMAT = "quantvsr-job"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a job gives back."""
+    """What a job gives back.
+
+    Attributes:
+        warnings: What the user was told on the way.
+    """
+
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; paths and fractions become text."""
@@ -41,12 +47,14 @@ class Job:
         name: Its registered name, which is also its subcommand.
         version: Raised when a field changes its meaning or goes away.
         summary: One sentence for a person.
+        details: More for a person, in whole lines; may be empty.
         example: A command line that works.
     """
 
     name: ClassVar[str] = ""
     version: ClassVar[int] = 1
     summary: ClassVar[str] = ""
+    details: ClassVar[str] = ""
     example: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
@@ -166,8 +174,10 @@ def run(job: Job, progress: Progress | None = None) -> Result:
     Raises:
         QuantVSRError: Any failure that a user can cause or mend, as one sentence; `Cancelled` when stopped.
     """
+    notes = _Notes(progress if progress is not None else Progress())
     try:
-        return job.run(progress if progress is not None else Progress())
+        result = job.run(notes)
+        return dataclasses.replace(result, warnings=tuple(notes.warnings))
     except QuantVSRError:
         raise
     except Exception as error:
@@ -178,6 +188,22 @@ def run(job: Job, progress: Progress | None = None) -> Result:
             text = "The memory is not enough for this; use a smaller --tile, or another --device."
             raise QuantVSRError(text) from error
         raise
+
+
+class _Notes(Stage):
+    """Keeps warnings for the result, each once, and passes everything on."""
+
+    def __init__(self, parent: Progress) -> None:
+        super().__init__(parent, "", 0.0, 1.0)
+        self.warnings: list[str] = []
+
+    def report(self, fraction: float, message: str = "", **payload: object) -> None:
+        self._parent.report(fraction, message, **payload)
+
+    def warn(self, message: str) -> None:
+        if message not in self.warnings:
+            self.warnings.append(message)
+            self._parent.warn(message)
 
 
 def plain(value: Any) -> Any:

@@ -22,6 +22,16 @@ class PaintResult(Result):
     bits: Bits
 
 
+class Listener(Progress):
+    def __init__(self, failure=None):
+        super().__init__()
+        self.failure = failure
+        self.heard = []
+
+    def warn(self, message):
+        self.heard.append(message)
+
+
 @dataclasses.dataclass(frozen=True)
 class Paint(Job):
     clip: str = option(PATH, "What.", positional=True)
@@ -35,10 +45,12 @@ class Paint(Job):
     seed: int = option(INTEGER, "Luck.", default=42)
 
     def run(self, progress):
-        failure = getattr(progress, "failure", None)
+        for _ in range(self.coats):
+            progress.stage("coat", 0, 1).warn("mind the dust")
+        failure = getattr(progress._parent, "failure", None)
         if failure:
             raise failure
-        return PaintResult(Path(self.out), Fraction(1, 2), Bits(4, 8))
+        return PaintResult(where=Path(self.out), rate=Fraction(1, 2), bits=Bits(4, 8))
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +132,14 @@ def test_the_settings_hash_ignores_where_the_result_goes():
 
 def test_run_gives_the_result():
     result = run(Paint("a", out="b"))
-    assert result.to_json() == {"where": "b", "rate": "1/2", "bits": "W4A8"}
+    warnings = ["mind the dust"]
+    assert result.to_json() == {"where": "b", "rate": "1/2", "bits": "W4A8", "warnings": warnings}
+
+
+def test_a_warning_is_said_once():
+    listener = Listener()
+    assert run(Paint("a", coats=3), listener).warnings == ("mind the dust",)
+    assert listener.heard == ["mind the dust"]
 
 
 @pytest.mark.parametrize(
@@ -133,10 +152,8 @@ def test_run_gives_the_result():
     ],
 )
 def test_failures_are_explained_and_defects_are_not_hidden(failure, kind):
-    progress = Progress()
-    progress.failure = failure  # type: ignore[attr-defined]
     with pytest.raises(kind):
-        run(Paint("a"), progress)
+        run(Paint("a"), Listener(failure))
 
 
 def test_two_jobs_cannot_share_a_name():

@@ -8,7 +8,15 @@ from quantvsr.jobs.options import Bits
 
 @pytest.mark.parametrize(
     ("text", "bits"),
-    [("4", (4, 4)), ("4,8", (4, 8)), ("W4A8", (4, 8)), ("w6a6", (6, 6)), (" 2 ", (2, 2)), ("8, 3", (8, 3)), ("W4", (4, 4))],
+    [
+        ("4", (4, 4)),
+        ("4,8", (4, 8)),
+        ("W4A8", (4, 8)),
+        ("w6a6", (6, 6)),
+        (" 2 ", (2, 2)),
+        ("8, 3", (8, 3)),
+        ("W4", (4, 4)),
+    ],
 )
 def test_bits_are_read(text, bits):
     assert Bits.parse(text) == Bits(*bits)

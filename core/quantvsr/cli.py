@@ -1,0 +1,195 @@
+"""The `quantvsr` command: a thin skin over the jobs. Importing it loads no torch.
+
+Exit codes: 0 done, 1 failed, 2 bad input, 3 disk full, 130 cancelled.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from quantvsr import __version__
+from quantvsr.errors import BadInput, Cancelled, QuantVSRError
+from quantvsr.jobs.base import Job, Result, job_types, options_of, run
+from quantvsr.jobs.options import SWITCH, Option, flag_of
+from quantvsr.progress import Progress
+
+_DESCRIPTION = """\
+Turn a diffusion video super-resolution model into a 4 to 8 bit one, see why each layer gets what it gets, and
+compare the results. Everything runs on this machine."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence instead of printing the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        text = message[:1].upper() + message[1:].rstrip(".")
+        self.exit(BadInput.exit_code, f"{text}. See '{self.prog} --help'.\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser, made from the registered jobs and their settings."""
+    kinds = job_types()
+    examples = "\n".join(f"  {kind.example}" for kind in kinds.values())
+    parser = _Parser(
+        prog="quantvsr",
+        description=_DESCRIPTION,
+        epilog=f"examples:\n{examples}\n\n'quantvsr COMMAND --help' explains a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"quantvsr {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    for name, kind in kinds.items():
+        command = commands.add_parser(
+            name,
+            help=kind.summary,
+            description=kind.summary + (f"\n\n{kind.details}" if kind.details else ""),
+            epilog=f"example:\n  {kind.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_settings(command, kind)
+        shown = command.add_argument_group("output")
+        shown.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        shown.add_argument("--quiet", action="store_true", help="show no progress")
+        shown.add_argument("--debug", action="store_true", help="show the traceback when something fails")
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser, kind: type[Job]) -> None:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key, setting in options_of(kind).items():
+        default = fields[key].default
+        required = default is dataclasses.MISSING
+        details: dict[str, Any] = {"help": _help(setting, default)}
+        if setting.kind is SWITCH:
+            details["action"] = argparse.BooleanOptionalAction
+            parser.add_argument(flag_of(key), default=default, **details)
+            continue
+        choices = "{" + ",".join(setting.choices) + "}"
+        details["type"] = _reader(setting.kind.parse)
+        details["metavar"] = choices if setting.choices else setting.kind.metavar
+        if not required:
+            details["default"] = default
+        if setting.positional:
+            details["metavar"] = key.rstrip("s").upper()
+            nargs = "*" if setting.many else None if required else "?"
+            parser.add_argument(key, nargs=nargs, **details)
+        else:
+            nargs = "+" if setting.many else None
+            parser.add_argument(flag_of(key), nargs=nargs, required=required, **details)
+
+
+def _reader(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except BadInput as error:
+            raise argparse.ArgumentTypeError(str(error).rstrip(".")) from error
+
+    # argparse names the function when a number does not parse: "invalid int value".
+    read.__name__ = getattr(parse, "__name__", "value").replace("_parse_", "")
+    return read
+
+
+def _help(setting: Option, default: Any) -> str:
+    text = setting.help[:1].lower() + setting.help[1:].rstrip(".")
+    if default in (None, dataclasses.MISSING, (), False, True):
+        return text.replace("%", "%%")
+    return f"{text} (default: {default})".replace("%", "%%")
+
+
+def job_from_arguments(arguments: Sequence[str]) -> tuple[Job, argparse.Namespace]:
+    """The job that command line arguments ask for, and all that was parsed.
+
+    Raises:
+        BadInput: A setting is outside its limits.
+        SystemExit: The arguments cannot be parsed, or help or the version was asked for.
+    """
+    parsed = build_parser().parse_args(list(arguments))
+    kind = job_types()[parsed.command]
+    values = {key: getattr(parsed, key) for key in options_of(kind)}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return kind(**values), parsed
+
+
+@contextlib.contextmanager
+def _stop_on_signals(progress: Progress) -> Iterator[None]:
+    """The first Ctrl-C (or request to end) stops at the next safe point, a second one at once."""
+
+    def stop(number: int, frame: object) -> None:
+        if progress.cancelled:
+            raise KeyboardInterrupt
+        progress.cancel()
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    try:
+        before = {number: signal.signal(number, stop) for number in numbers}
+    except ValueError:
+        # Not in the main thread: whoever started us handles signals.
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # Known before parsing: parsing itself may fail.
+    as_json, debug = "--json" in given, "--debug" in given
+    try:
+        job, parsed = job_from_arguments(given)
+        result = _run(job, quiet=parsed.quiet or parsed.json)
+        _show(result, as_json=parsed.json)
+        return 0
+    except QuantVSRError as error:
+        return _fail(str(error), error.exit_code, as_json, debug)
+    except KeyboardInterrupt:
+        return _fail(str(Cancelled()), Cancelled.exit_code, as_json, debug)
+    except BrokenPipeError:
+        # The reader of our output went away (`quantvsr info | head`): nothing is left to say.
+        sys.stderr.close()
+        return 1
+    except Exception as error:  # noqa: BLE001  (the last one to catch it: say so instead of a traceback)
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no details"
+        text = f"The program itself failed ({type(error).__name__}: {reason}); --debug shows where."
+        return _fail(text, 1, as_json, debug)
+
+
+def _run(job: Job, *, quiet: bool) -> Result:
+    from quantvsr import console
+
+    display = console.choose(quiet=quiet)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_stop_on_signals(display))
+        if isinstance(display, console.Bar):
+            stack.enter_context(display)
+        return run(job, display)
+
+
+def _show(result: Result, *, as_json: bool) -> None:
+    from quantvsr.console import print_rows
+
+    if as_json:
+        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print_rows(result.rows())
+    sys.stdout.flush()
+
+
+def _fail(sentence: str, code: int, as_json: bool, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    if as_json:
+        print(json.dumps({"error": sentence, "exit_code": code}, ensure_ascii=False), flush=True)
+    else:
+        print(sentence, file=sys.stderr, flush=True)
+    return code
