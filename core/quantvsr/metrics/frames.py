@@ -1,0 +1,80 @@
+"""What every metric does to a picture first: check it, bring it to 0..1, take luma, cut the border off."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantvsr.errors import BadInput
+
+FloatImage = NDArray[np.floating]
+
+# ITU-R BT.601 luma of gamma-encoded R'G'B' in 0..1, studio swing: black 16, white 235 (BT.601-7, 2.5.1 and
+# 2.5.3).
+_LUMA_WEIGHTS = np.array([65.481, 128.553, 24.966])
+_LUMA_BLACK = 16.0
+
+
+def to_unit(picture: NDArray, what: str = "The frame") -> FloatImage:
+    """A picture as floats in 0..1.
+
+    Args:
+        picture: (H, W, 3) RGB, gamma-encoded; uint8 (0..255), uint16 (0..65535) or floating (0..1).
+        what: How to name the picture in an error.
+
+    Returns:
+        (H, W, 3) float32 or float64; values outside 0..1 are cut off, as writing the picture would.
+
+    Raises:
+        BadInput: Not an RGB picture, or it holds NaN or infinity.
+    """
+    if picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
+        raise BadInput(f"{what} has the shape {picture.shape}; give an RGB picture (height x width x 3).")
+    if picture.dtype.kind == "u":
+        return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
+    if picture.dtype.kind != "f":
+        raise BadInput(f"{what} holds {picture.dtype} values; give unsigned integers or floats in 0..1.")
+    if picture.dtype.itemsize < 4:
+        picture = picture.astype(np.float32)
+    if not np.isfinite(picture).all():
+        raise BadInput(f"{what} holds values that are not finite; its model may need more precision.")
+    return np.clip(picture, 0.0, 1.0)
+
+
+def to_pair(frame: NDArray, reference: NDArray) -> tuple[FloatImage, FloatImage]:
+    """Both pictures as `to_unit` gives them.
+
+    Raises:
+        BadInput: Their sizes differ, or one is not a picture.
+    """
+    a, b = to_unit(frame), to_unit(reference, "The reference frame")
+    if a.shape != b.shape:
+        (ha, wa), (hb, wb) = a.shape[:2], b.shape[:2]
+        raise BadInput(
+            f"The compared frames have different sizes ({wa}x{ha} and {wb}x{hb}); "
+            "scale or crop one of the clips first."
+        )
+    return a, b
+
+
+def luma(picture: FloatImage) -> NDArray[np.float64]:
+    """BT.601 luma on the 8-bit scale.
+
+    Args:
+        picture: (H, W, 3) gamma-encoded RGB in 0..1.
+
+    Returns:
+        (H, W) float64 in 16..235, not rounded.
+    """
+    weights = _LUMA_WEIGHTS
+    # Channel by channel: a matrix product would give the sum in another order on another machine.
+    y = picture[..., 0] * weights[0]
+    y += picture[..., 1] * weights[1]
+    y += picture[..., 2] * weights[2]
+    return y + _LUMA_BLACK
+
+
+def crop(picture: NDArray, border: int) -> NDArray:
+    """The picture (H, W, ...) without `border` pixels on each side; may be empty."""
+    if border < 0:
+        raise BadInput(f"A border of {border} pixels cannot be left out; give 0 or more.")
+    height, width = picture.shape[:2]
+    return picture[border : max(height - border, border), border : max(width - border, border)]
