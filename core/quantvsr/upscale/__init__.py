@@ -1,0 +1,1 @@
+"""Running a model over whole clips, and showing what came out."""
