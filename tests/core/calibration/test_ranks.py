@@ -1,0 +1,256 @@
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantvsr.calibration.cost import CostModel, CostSettings, LayerShape
+from quantvsr.calibration.rank_default import rank_limits, step_quantile
+from quantvsr.calibration.ranks import Allocation, RankSettings, allocate, rule_names
+from quantvsr.calibration.table import ComplexityTable
+from quantvsr.errors import BadInput
+
+
+def shapes_of(sizes: list[tuple[int, int]]) -> list[LayerShape]:
+    return [LayerShape(f"layer{i}", "linear", out, columns) for i, (out, columns) in enumerate(sizes)]
+
+
+def random_table(layers: int, samples: int, seed: int = 0, spread: float = 1.0) -> ComplexityTable:
+    draw = np.random.default_rng(seed)
+    level = draw.normal(size=layers) * spread
+    return ComplexityTable.from_layers(
+        {
+            f"layer{i}": (
+                np.exp(level[i] + draw.normal(size=samples)),
+                np.exp(level[i] + draw.normal(size=samples)),
+            )
+            for i in range(layers)
+        }
+    )
+
+
+sizes = st.lists(st.tuples(st.integers(1, 400), st.integers(1, 3000)), min_size=1, max_size=8)
+rank_settings = st.builds(
+    lambda p, low, more, multiple, shares, extra: RankSettings(
+        "default", p, low, low + more, multiple, min(shares), max(shares), extra
+    ),
+    st.floats(0, 0.5),
+    st.integers(0, 40),
+    st.integers(0, 100),
+    st.integers(1, 16),
+    st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    st.one_of(st.none(), st.floats(0, 8)),
+)
+
+
+@given(sizes, rank_settings, st.integers(0, 99))
+def test_default_ranks_stay_inside_their_limits(sizes, settings, seed):
+    shapes = shapes_of(sizes)
+    found = allocate(random_table(len(shapes), 5, seed), settings, cost=CostModel(shapes))
+    for shape in shapes:
+        rank, (low, high) = found.ranks[shape.name], found.limits[shape.name]
+        assert low <= rank <= high <= shape.size
+        assert rank <= settings.max_rank
+        assert rank >= min(settings.min_rank, shape.size)
+        # A multiple, unless none lies inside the limits.
+        assert rank % settings.multiple == 0 or low == high
+
+
+@given(sizes, rank_settings, st.integers(0, 99), st.floats(0, 4), st.floats(0, 4))
+def test_no_layer_loses_when_the_budget_grows(sizes, settings, seed, first, second):
+    shapes, table = shapes_of(sizes), random_table(len(sizes), 5, seed)
+    small, large = (
+        allocate(
+            table,
+            RankSettings.from_json(settings.to_json() | {"extra_bits": bits}),
+            cost=CostModel(shapes),
+        )
+        for bits in sorted((first, second))
+    )
+    assert all(small.ranks[name] <= large.ranks[name] for name in small.ranks)
+
+
+@given(sizes, rank_settings, st.integers(0, 99))
+def test_the_budget_holds_or_the_lowest_ranks_are_given(sizes, settings, seed):
+    shapes = shapes_of(sizes)
+    model = CostModel(shapes)
+    found = allocate(random_table(len(shapes), 5, seed), settings, cost=model)
+    assert found.effective_bits == pytest.approx(model.estimate(found.ranks).effective_bits)
+    if settings.extra_bits is None:
+        assert found.within_budget
+    elif found.within_budget:
+        assert found.effective_bits <= 4 + settings.extra_bits + 1e-9
+    else:
+        assert all(found.ranks[name] == low for name, (low, _) in found.limits.items())
+
+
+@given(sizes, rank_settings, st.integers(0, 99), st.integers(2, 9))
+def test_order_and_repetition_of_samples_do_not_matter(sizes, settings, seed, samples):
+    shapes = shapes_of(sizes)
+    table = random_table(len(shapes), samples, seed)
+    order = np.random.default_rng(seed).permutation(samples)
+    values = {name: table.layer(name) for name in table.names}
+    shuffled = ComplexityTable.from_layers({n: (a[order], b[order]) for n, (a, b) in values.items()})
+    doubled = ComplexityTable.from_layers({n: (np.tile(a, 2), np.tile(b, 2)) for n, (a, b) in values.items()})
+    # Even one layer alone may be seen twice as often.
+    uneven = ComplexityTable.from_layers(
+        {
+            n: (np.tile(a, 1 + (i == 0)), np.tile(b, 1 + (i == 0)))
+            for i, (n, (a, b)) in enumerate(values.items())
+        }
+    )
+    wanted = allocate(table, settings, cost=CostModel(shapes))
+    for other in (shuffled, doubled, uneven):
+        assert allocate(other, settings, cost=CostModel(shapes)).ranks == wanted.ranks
+
+
+def test_complex_layers_get_more_than_flat_ones_of_the_same_size():
+    flat, busy = np.full(10, 0.1), np.full(10, 2.0)
+    middle = np.linspace(0.5, 1.0, 10)
+    table = ComplexityTable.from_layers(
+        {"layer0": (flat, flat), "layer1": (middle, middle), "layer2": (busy, busy)}
+    )
+    cost = CostModel(shapes_of([(256, 256)] * 3))
+    for extra in (None, 3.0):
+        found = allocate(table, RankSettings(extra_bits=extra), cost=cost)
+        assert found.ranks["layer0"] < found.ranks["layer1"] < found.ranks["layer2"]
+    assert [found.raw[f"layer{i}"] for i in range(3)] == [-1.0, 0.0, 1.0]
+
+
+def test_ranks_grow_with_the_layer():
+    table = random_table(1, 4)
+    values = table.layer("layer0")
+    same = ComplexityTable.from_layers({f"layer{i}": values for i in range(3)})
+    found = allocate(
+        same, RankSettings(extra_bits=None), cost=CostModel(shapes_of([(64, 576), (128, 1152), (256, 2304)]))
+    )
+    ranks = list(found.ranks.values())
+    assert ranks == sorted(ranks)
+    assert ranks[2] >= 3 * ranks[0]
+
+
+def test_scores_are_shares_and_not_counts():
+    for samples in (10, 1000):
+        found = allocate(random_table(4, samples), cost=CostModel(shapes_of([(64, 64)] * 4)))
+        assert all(-1 <= score <= 1 for score in found.raw.values())
+
+
+def test_layers_without_statistics_are_average_ones():
+    table = random_table(2, 6)
+    cost = CostModel(shapes_of([(128, 128)] * 3))
+    found = allocate(table, RankSettings(extra_bits=None), cost=cost)
+    low, high = found.limits["layer2"]
+    assert found.raw["layer2"] is None
+    assert found.wish["layer2"] == (low + high) / 2
+
+
+def test_values_that_are_not_numbers_are_left_out():
+    good = random_table(3, 6)
+    values = {name: good.layer(name) for name in good.names}
+    spoilt = ComplexityTable.from_layers(
+        {n: (np.append(a, np.nan), np.append(b, 1.0)) for n, (a, b) in values.items()}
+        | {"layer3": ([np.nan], [np.nan])}
+    )
+    cost = CostModel(shapes_of([(128, 128)] * 4))
+    assert allocate(spoilt, cost=cost).ranks == allocate(good, cost=cost).ranks
+    assert allocate(spoilt, cost=cost).raw["layer3"] is None
+
+
+def test_still_images_are_ranked_by_their_spatial_complexity_alone():
+    draw = np.random.default_rng(0)
+    table = ComplexityTable.from_layers(
+        {f"layer{i}": (draw.uniform(i, i + 0.5, 10), np.zeros(10)) for i in range(4)}
+    )
+    found = allocate(table, cost=CostModel(shapes_of([(128, 128)] * 4)))
+    assert found.raw["layer0"] < 0 < found.raw["layer3"]
+
+
+def test_nothing_to_tell_layers_apart_gives_equal_ranks():
+    table = ComplexityTable.from_layers({f"layer{i}": ([1.0] * 3, [2.0] * 3) for i in range(3)})
+    found = allocate(table, RankSettings(extra_bits=None), cost=CostModel(shapes_of([(128, 128)] * 3)))
+    assert len(set(found.ranks.values())) == 1
+    assert set(found.raw.values()) == {0.0}
+    empty = allocate(ComplexityTable.from_layers({}), cost=CostModel(shapes_of([(64, 64)])))
+    assert set(empty.ranks) == {"layer0"}
+
+
+def test_ranks_set_by_hand_hold_and_are_paid_for():
+    table, cost = random_table(4, 6), CostModel(shapes_of([(256, 256)] * 4))
+    plain = allocate(table, RankSettings(extra_bits=1.2), cost=cost)
+    found = allocate(table, RankSettings(extra_bits=1.2, overrides={"layer1": 61, "layer2": 999}), cost=cost)
+    assert found.ranks["layer1"] == 61
+    assert found.ranks["layer2"] == 256
+    assert found.ranks["layer0"] < plain.ranks["layer0"]
+    with pytest.raises(BadInput, match="nosuch"):
+        allocate(table, RankSettings(overrides={"nosuch": 3}), cost=cost)
+    reference = RankSettings.from_json(RankSettings.reference().to_json() | {"overrides": {"layer3": 24}})
+    assert allocate(table, reference).ranks["layer3"] == 24
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rule": "nosuch"},
+        {"percentile": 0.6},
+        {"min_rank": 9, "max_rank": 8},
+        {"multiple": 0},
+        {"max_share": 1.5},
+        {"extra_bits": -1.0},
+        {"overrides": {"a": -1}},
+    ],
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(BadInput, match="cannot be used"):
+        RankSettings(**wrong)
+
+
+def test_limits_without_a_multiple_inside():
+    settings = RankSettings(min_rank=10, max_rank=12, multiple=8, max_share=1.0)
+    low, high = rank_limits(np.array([5, 11, 100]), settings)
+    assert low.tolist() == high.tolist() == [5, 10, 10]
+
+
+def test_step_quantile_weighs_values():
+    values = np.array([3, 1, 2], np.float32)
+    assert step_quantile(values, None, 1 / 3) == 1
+    assert step_quantile(values, np.ones(3), 1 / 3) == 1
+    assert step_quantile(values, np.array([0.5, 0.1, 0.4]), 0.25) == 2
+    assert np.isnan(step_quantile(values[:0], None, 0.5))
+
+
+def test_allocation_survives_json():
+    found = allocate(
+        random_table(3, 5), RankSettings(overrides={"layer1": 7}), cost=CostModel(shapes_of([(64, 64)] * 3))
+    )
+    assert Allocation.from_json(json.loads(json.dumps(found.to_json()))) == found
+    with pytest.raises(BadInput, match="no saved rank allocation"):
+        Allocation.from_json({"layers": {"a": {}}})
+
+
+def test_rules_are_registered():
+    assert set(rule_names()) >= {"default", "reference"}
+
+
+def test_a_slider_can_move_smoothly():
+    table = random_table(500, 100)
+    cost = CostModel(shapes_of([(320, 2880)] * 500), CostSettings(parts=2))
+    for settings in (RankSettings(), RankSettings.reference()):
+        allocate(table, settings, cost=cost)
+        seconds = []
+        for _ in range(5):
+            start = time.process_time()
+            allocate(table, settings, cost=cost)
+            seconds.append(time.process_time() - start)
+        assert min(seconds) < 0.010
+
+
+def test_ranks_and_cost_do_not_pull_torch_in():
+    code = (
+        "import sys, quantvsr.calibration.ranks, quantvsr.calibration.cost, quantvsr.calibration.table;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
