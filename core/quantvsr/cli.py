@@ -9,6 +9,7 @@ import dataclasses
 import json
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
@@ -48,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(
             name,
             help=kind.summary,
-            description=kind.summary + (f"\n\n{kind.details}" if kind.details else ""),
+            description=f"{kind.summary}\n\n{textwrap.fill(kind.details, 100)}".strip(),
             epilog=f"example:\n  {kind.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

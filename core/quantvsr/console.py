@@ -47,8 +47,8 @@ class Bar(Progress):
 
     def __init__(self) -> None:
         super().__init__()
-        from rich.console import Console
         from rich import progress as bars
+        from rich.console import Console
 
         self._bars = bars.Progress(
             bars.TextColumn("{task.description}", markup=False),

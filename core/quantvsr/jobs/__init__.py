@@ -1,1 +1,24 @@
 """What a user can ask for. Importing this package registers all jobs and loads no torch."""
+
+# In the order in which they are listed to a person.
+from quantvsr.jobs.info import InfoJob  # isort: skip
+from quantvsr.jobs.analyze import AnalyzeJob  # isort: skip
+from quantvsr.jobs.quantize import QuantizeJob  # isort: skip
+from quantvsr.jobs.upscale import UpscaleJob  # isort: skip
+from quantvsr.jobs.compare import CompareJob  # isort: skip
+from quantvsr.jobs.demo import DemoJob  # isort: skip
+from quantvsr.jobs.base import Job, Result, job_from_json, job_types, run  # isort: skip
+
+__all__ = [
+    "AnalyzeJob",
+    "CompareJob",
+    "DemoJob",
+    "InfoJob",
+    "Job",
+    "QuantizeJob",
+    "Result",
+    "UpscaleJob",
+    "job_from_json",
+    "job_types",
+    "run",
+]

@@ -5,6 +5,7 @@ made, saved, opened and shown as a command in a process that never loads the eng
 """
 
 import dataclasses
+import inspect
 import os
 import shlex
 import subprocess
@@ -84,6 +85,8 @@ class Job:
         rest: list[str] = []
         for key, setting in options_of(type(self)).items():
             value = getattr(self, key)
+            if value is None:
+                continue
             texts = [setting.kind.show(single) for single in (value if setting.many else (value,))]
             if setting.positional:
                 first += texts
@@ -133,8 +136,10 @@ def job_types() -> Mapping[str, type[Job]]:
 
 
 def options_of(kind: type[Job]) -> dict[str, Option]:
-    """The settings of a kind of job, by field name."""
-    return {field.name: field.metadata["option"] for field in dataclasses.fields(kind)}
+    """The settings of a kind of job by field name: its own first, then those it shares with others."""
+    own = inspect.get_annotations(kind)
+    fields = sorted(dataclasses.fields(kind), key=lambda field: field.name not in own)
+    return {field.name: field.metadata["option"] for field in fields}
 
 
 def job_from_json(value: Any) -> Job:

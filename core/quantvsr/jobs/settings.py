@@ -1,0 +1,75 @@
+"""Settings that several jobs share, with the same names, defaults and explanations everywhere."""
+
+from dataclasses import dataclass
+
+from quantvsr.jobs.base import Job
+from quantvsr.jobs.options import BITS, INTEGER, NUMBER, PATH, REFERENCE, SWITCH, TEXT, Bits, option
+from quantvsr.jobs.presets import preset_names
+
+BUNDLED = "bundled"
+PROFILES = ("default", "reference", "minmax")
+CODECS = ("h264", "h265", "av1", "ffv1", "prores", "png")
+_FOUR = Bits(4, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(Job):
+    """Which model runs, where, with which seed."""
+
+    model: str = option(
+        REFERENCE, "The VSR model: 'bundled', or a folder or file of weights.", default=BUNDLED
+    )
+    device: str = option(TEXT, "Where to compute: auto, cpu, cuda, cuda:1, ...", default="auto")
+    seed: int = option(INTEGER, "Seed of everything random.", default=42, least=0, most=2**63 - 1)
+    steps: int | None = option(
+        INTEGER, "Sampling steps; the model's own number if left out.", default=None, least=1, most=1000
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSettings(ModelSettings):
+    """How a model is quantized."""
+
+    bits: Bits = option(  # noqa: RUF009  (makes a field)
+        BITS, "Bits 2..8: 4, or W4A8 for weights and activations.", default=_FOUR
+    )
+    preset: str = option(TEXT, "Calibration budget.", default="quick", choices=preset_names())
+    method_profile: str = option(
+        TEXT,
+        "Method: default, reference (as published, quirks included), or minmax (plain, nothing trained).",
+        default="default",
+        choices=PROFILES,
+    )
+    min_rank: int | None = option(INTEGER, "Smallest rank; the profile's if left out.", default=None, least=0)
+    max_rank: int | None = option(INTEGER, "Largest rank; the profile's if left out.", default=None, least=0)
+    percentile: float | None = option(
+        NUMBER,
+        "Share of layers that count as simple and as complex; the profile's if left out.",
+        default=None,
+        least=0.0,
+        most=0.5,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSettings(Job):
+    """Which part of a clip is enlarged, and how it is cut up."""
+
+    tile: int | None = option(
+        INTEGER, "Tile size in LQ pixels; smaller needs less memory.", default=None, least=16, most=4096
+    )
+    overlap: int | None = option(INTEGER, "Overlap of tiles in LQ pixels.", default=None, least=0, most=2048)
+    start: int = option(INTEGER, "First frame, counted from 0.", default=0, least=0)
+    frames: int | None = option(INTEGER, "Number of frames; all if left out.", default=None, least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthSettings(Job):
+    """Where the ground truth of a comparison comes from."""
+
+    gt: str | None = option(PATH, "Ground truth: the clip in high quality, 4 times as large.", default=None)
+    shrink: bool = option(
+        SWITCH,
+        "Take CLIP as the ground truth and make the low-quality clip from it (4 times smaller, bicubic).",
+        default=False,
+    )
