@@ -96,8 +96,8 @@ def _random_path(rng: Rng, count: int, frames: int, extent: float, calm: bool) -
     gentle = 1.0 / max(frames, 5)
     upright = rng.chance(count, p=0.75)
     turn = torch.where(upright, rng.normal(count, scale=0.08), rng.uniform(count, high=2 * pi))
-    zoom = rng.log_uniform(count, low=0.8, high=2.3)
-    soft = rng.chance(count, p=0.0 if calm else 0.15)
+    zoom = rng.log_uniform(count, low=1.0, high=2.4)
+    soft = rng.chance(count, p=0.0 if calm else 0.12)
     tilted = rng.chance(count, 1, p=0.4)
     return Path(
         start=torch.zeros(count, 2, device=rng.device),

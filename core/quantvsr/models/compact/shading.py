@@ -76,14 +76,15 @@ def random_style(rng: Rng, count: int, size: int) -> Style:
     night = rng.chance(count, 1, p=0.1).float()
     built = rng.chance(count, 1, p=0.5).float()
     spread = rng.uniform(count, 1, low=0.4, high=1.1)
-    middle = rng.normal(count, 1, scale=0.45) - 1.6
+    middle = rng.normal(count, 1, scale=0.4) - 1.55
     light = (middle + spread * rng.normal(count, 6)).exp()
-    # Chroma: one warm-cold axis that the scene shares, plus a little of everything.
-    hue = rng.uniform(count, 1, high=2 * math.pi) + rng.normal(count, 6, scale=0.9)
-    vivid = rng.chance(count, 6, p=0.12).float()
-    chroma = (
-        rng.uniform(count, 1, low=0.04, high=0.22) * rng.uniform(count, 6, low=0.3, high=1.6) + vivid * 0.35
-    )
+    # Hues of earth and skin, leaves, and sky are common; a scene has two, and few vivid colours.
+    common = torch.tensor([0.55, 0.55, 0.75, 1.5, 3.75, 3.75], device=rng.device)
+    pair = common[rng.integers(count, 2, high=6)] + rng.normal(count, 2, scale=0.35)
+    pair = torch.where(rng.chance(count, 2, p=0.25), rng.uniform(count, 2, high=2 * math.pi), pair)
+    hue = pair.gather(1, rng.integers(count, 6, high=2)) + rng.normal(count, 6, scale=0.3)
+    vivid = rng.chance(count, 6, p=0.07).float()
+    chroma = rng.uniform(count, 1, low=0.02, high=0.2) * rng.uniform(count, 6, low=0.1, high=1.6) + vivid * 0.3
     wheel = torch.stack([torch.cos(hue - shift) for shift in (0.0, 2.094, 4.189)], -1)
     warm = torch.tensor([0.12, 0.0, -0.14], device=rng.device) * rng.normal(count, 1, 1)
     palette = light[..., None] * torch.exp(1.6 * chroma[..., None] * wheel + warm)
@@ -93,7 +94,7 @@ def random_style(rng: Rng, count: int, size: int) -> Style:
         exponent=rng.uniform(count, 1, low=2.0, high=3.0),
         density=rng.log_uniform(count, 1, low=2.0, high=12.0),
         smallest=torch.where(busy < 0.35, rng.log_uniform(count, 1, low=12.0, high=120.0), 3.0) * scale,
-        plain=rng.uniform(count, 1, low=0.15, high=0.85),
+        plain=rng.uniform(count, 1, low=0.1, high=0.7),
         shadow=rng.uniform(count, 1, low=-0.3, high=0.8).clamp(min=0),
         night=night,
         turn=torch.where(
@@ -130,9 +131,9 @@ def random_leaves(rng: Rng, style: Style, buckets: list[Bucket], size: int) -> L
         nested[..., None], home + rng.normal(count, slots, 2) * reach, rng.uniform(count, slots, 2)
     )
     place = torch.remainder(place * size, size).long().clamp(max=size - 1)
-    front = rng.uniform(count, 1, low=0.0, high=1.0)
-    smallness = 1 - (radius / top).clamp(1e-3, 1).log() / math.log(1e-3)
-    nearness = (rng.uniform(count, slots) + front * (1 - smallness)) / (1 + front)
+    front = rng.uniform(count, 1, low=0.0, high=0.8)
+    smallness = (radius / top).clamp(1e-2, 1).log() / math.log(1e-2)
+    nearness = (rng.uniform(count, slots) + front * smallness) / (1 + front)
     natural, made = (torch.tensor(_KIND_WEIGHTS[name], device=device) for name in ("natural", "built"))
     weights = (natural + style.built * (made - natural)) * rng.uniform(count, len(KINDS), low=0.1, high=1.0)
     kind = _pick(rng, weights, count, slots)
@@ -179,14 +180,14 @@ def shape_parameters(
 
     first, second = colour(), colour()
     # Two tones of one material are usually close; painted patterns and text are not.
-    near = first * torch.exp(rng.normal(count, slots, 1, scale=0.7))
-    second = torch.where(rng.chance(count, slots, 1, p=0.7), near, second)
+    near = first * torch.exp(rng.normal(count, slots, 1, scale=0.4) + rng.signs(count, slots, 1) * 0.7)
+    second = torch.where(rng.chance(count, slots, 1, p=0.65), near, second)
     row, regular = _texture_choice(rng, atlas, style, slots)
     is_text = (row >= atlas.rows["text"].start) & (row < atlas.rows["text"].stop)
     ink = torch.where(first.mean(-1, keepdim=True) > 0.2, first * 0.08, first * 6 + 0.5)
     second = torch.where(is_text[..., None], ink, second)
     plain = rng.uniform(count, slots) < style.plain
-    contrast = torch.where(plain, 0.0, rng.uniform(count, slots, low=0.1, high=1.0))
+    contrast = torch.where(plain, 0.0, rng.uniform(count, slots).sqrt())
     contrast = torch.where(is_text & ~plain, 1.0, contrast)
     own = torch.where(
         rng.chance(count, slots, p=0.6), leaves.turn, rng.uniform(count, slots, high=2 * math.pi)
@@ -194,7 +195,7 @@ def shape_parameters(
     turn = torch.where(
         regular, style.turn + torch.where(rng.chance(count, slots, p=0.3), leaves.turn, 0.0), own
     )
-    texels = rng.log_uniform(count, slots, low=0.2, high=1.3) / scale**0.5
+    texels = rng.log_uniform(count, slots, low=0.22, high=0.95) / scale**0.5
     squeeze = rng.log_uniform(count, slots, low=0.6, high=1.0)
     lamp = rng.chance(count, slots, p=0.12) * style.night
     exposure = (1 - 0.93 * style.night) * (1 + lamp * rng.log_uniform(count, slots, low=8.0, high=60.0))
@@ -221,7 +222,7 @@ def shape_parameters(
         "u0": rng.uniform(count, slots, high=atlas.size),
         "grain_row": rng.integers(count, slots, low=atlas.rows["noise"].start, high=atlas.rows["noise"].stop),
         "grain": torch.where(
-            plain & rng.chance(count, slots, p=0.7), 0.0, rng.uniform(count, slots).square() * 0.9
+            plain & rng.chance(count, slots, p=0.6), 0.0, rng.uniform(count, slots).square() * 2.2
         ),
         "outline": outlined * rng.log_uniform(count, slots, low=1.5, high=6.0) * scale**0.5,
         "outline_tone": torch.where(rng.chance(count, slots, p=0.7), 0.1, 2.5),
@@ -281,30 +282,30 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
     return torch.fft.irfft2(torch.fft.rfft2(images) * fall, s=images.shape[-2:])
 
 
-def _focus(rng: Rng, picture: Tensor, front: Tensor) -> Tensor:
+def _focus(rng: Rng, front: Tensor, ground: Tensor) -> Tensor:
     """Defocus the ground, the front or neither, and let a little of a blurred front spill over its border.
 
     Args:
-        picture: (k, 4, S, S): the front's colours times its coverage, then the coverage itself... see
-            `render_scenes`.
-        front: (k, 3, S, S): colours of everything that is not in front, times its coverage.
+        rng: randomness.
+        front: (k, 4, S, S): colours of the front times its coverage, then the coverage.
+        ground: (k, 3, S, S): colours of everything else times its coverage.
     """
-    count, size = picture.shape[0], picture.shape[-1]
+    count, size = front.shape[0], front.shape[-1]
     mode = rng.uniform(count)
     sigma = rng.log_uniform(count, low=0.8, high=9.0) * (size / 768)
-    back_sigma = torch.where(mode < 0.35, sigma, 0.0)
+    back_sigma = torch.where(mode < 0.25, sigma, 0.0)
     front_sigma = torch.where(mode > 0.9, sigma, 0.0)
-    sharp = blur(picture, front_sigma)
+    sharp = blur(front, front_sigma)
     cover = sharp[:, 3:].clamp(0, 1)
-    behind = blur(torch.cat([front, 1 - picture[:, 3:]], 1), back_sigma)
-    ground = behind[:, :3] / behind[:, 3:].clamp(min=1e-3)
-    return torch.cat([sharp[:, :3] + (1 - cover) * ground, cover], 1)
+    behind = blur(torch.cat([ground, 1 - front[:, 3:]], 1), back_sigma)
+    filled = behind[:, :3] / behind[:, 3:].clamp(min=1e-3)
+    return torch.cat([sharp[:, :3] + (1 - cover) * filled, cover], 1)
 
 
 def _tone(rng: Rng, linear: Tensor) -> Tensor:
     """Camera: exposure, a soft shoulder, display gamma 2.2."""
     count = linear.shape[0]
-    gain = rng.log_uniform(count, 1, 1, 1, low=0.8, high=1.9)
+    gain = rng.log_uniform(count, 1, 1, 1, low=0.7, high=1.5)
     return (1 - torch.exp(-linear.clamp(min=0) * gain)).pow(1 / 2.2)
 
 
@@ -332,7 +333,7 @@ def render_scenes(
     leaves = random_leaves(rng, style, buckets, drawn)
     keys = paint(leaves, buckets, table, drawn)
     look = shape_parameters(rng, style, leaves, atlas, drawn)
-    limit = ((0.55 + 0.35 * rng.uniform(count)) * (1 << 30)).int()[:, None, None, None]
+    limit = (rng.uniform(count, low=0.5, high=0.85) * (1 << 30)).int()[:, None, None, None]
     fronts, grounds = [], []
     chunk = max(1, (1 << 23) // drawn**2)
     for start in range(0, count, chunk):

@@ -92,7 +92,7 @@ def _direction(rng: Rng, count: int, low: float, high: float) -> tuple[Tensor, T
 @_family("noise", 10)
 def noise(rng: Rng, count: int, size: int) -> Tensor:
     """Isotropic 1/f^b noise: stone, plaster, clouds, soil."""
-    power = rng.uniform(count, low=0.6, high=2.2)
+    power = rng.uniform(count, low=0.4, high=1.9)
     return _soft(
         spectrum_noise(rng, count, size, power, torch.ones_like(power)), _column(rng, count, 0.8, 3.0)
     )
@@ -101,7 +101,7 @@ def noise(rng: Rng, count: int, size: int) -> Tensor:
 @_family("streaks", 6)
 def streaks(rng: Rng, count: int, size: int) -> Tensor:
     """Noise stretched in one direction: brushed metal, bark, rain, fur."""
-    power, stretch = rng.uniform(count, low=0.7, high=1.8), rng.log_uniform(count, low=3.0, high=20.0)
+    power, stretch = rng.uniform(count, low=0.5, high=1.5), rng.log_uniform(count, low=3.0, high=20.0)
     return _soft(spectrum_noise(rng, count, size, power, stretch, 4.0), _column(rng, count, 1.0, 4.0))
 
 
