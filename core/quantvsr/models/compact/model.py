@@ -145,7 +145,7 @@ class CompactVSRDenoiser(ModelMixin, ConfigMixin):
         time_channels: int = 128,
         heads: int = 4,
         scale: int = 4,
-        residual_scale: float = 0.06,
+        residual_scale: float = 0.05,
     ) -> None:
         super().__init__()
         c0, c1, c2 = channels
