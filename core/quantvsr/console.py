@@ -71,8 +71,10 @@ class Bar(Progress):
 
     def report(self, fraction: float, message: str = "", **payload: object) -> None:
         """Move the bar."""
-        news = {"message": message} if message else {}
-        self._bars.update(self._task, completed=fraction, description=str(payload.get("stage", "")), **news)
+        stage = str(payload.get("stage", ""))
+        self._bars.update(self._task, completed=fraction, description=stage)
+        if message:
+            self._bars.update(self._task, message=message)
 
     def warn(self, message: str) -> None:
         """Print a line above the bar."""

@@ -1,0 +1,81 @@
+"""Models as the jobs use them: in full precision, with a checkpoint, or with plain min-max codes."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from quantvsr.hashing import hash_state_dict
+from quantvsr.jobs.options import Bits
+from quantvsr.jobs.work.machine import choose_device
+from quantvsr.models.adapter import VSRAdapter
+from quantvsr.models.registry import open_model
+from quantvsr.quant.config import PROFILES, LayerQuantConfig
+from quantvsr.quant.surgery import LayerMap, quantize_model
+
+
+class ModelChoice(Protocol):
+    """The part of a job that names a model."""
+
+    @property
+    def model(self) -> str: ...  # noqa: D102
+    @property
+    def device(self) -> str: ...  # noqa: D102
+
+
+def open_full(job: ModelChoice) -> VSRAdapter:
+    """The full-precision model of a job on its device.
+
+    Raises:
+        BadInput: The device or the model cannot be used.
+    """
+    return open_model(job.model, choose_device(job.device))
+
+
+def model_hash(adapter: VSRAdapter) -> str:
+    """Hash of a full-precision denoiser's weights: what a checkpoint belongs to."""
+    return hash_state_dict(adapter.denoiser.state_dict())
+
+
+def minmax(weight_bits: int, activation_bits: int) -> LayerQuantConfig:
+    """Plain quantization: ranges from smallest to largest value, nothing rotated, split or trained."""
+    return LayerQuantConfig(
+        weight_bits,
+        activation_bits,
+        activation_granularity="tensor",
+        rotation="none",
+        low_rank=False,
+        bias_alignment=False,
+        weight_range="frozen",
+        weight_clip_search=False,
+        activation_clip="none",
+        profile="minmax",
+    )
+
+
+def layer_config(profile: str, bits: Bits) -> LayerQuantConfig:
+    """The settings of quantized layers behind a method profile's name."""
+    known = {**PROFILES, "minmax": minmax}
+    return known[profile](bits.weights, bits.activations)
+
+
+def quantize_layers(
+    adapter: VSRAdapter, config: LayerQuantConfig, ranks: Mapping[str, int] | int, seed: int
+) -> LayerMap:
+    """Replace the layers of an adapter's denoiser in place; they start in full-precision mode.
+
+    Raises:
+        BadInput: Nothing is left to quantize, or a rank is given for a layer that does not exist.
+    """
+    exclude = adapter.default_exclude
+    if config.exclude_by_prefix:
+        # The reference compares beginnings of names; ours are globs.
+        exclude = tuple(pattern.rstrip("*") for pattern in exclude)
+    return quantize_model(adapter.denoiser, config, ranks, exclude, seed=seed)
+
+
+def open_minmax(job: ModelChoice, bits: Bits, seed: int) -> tuple[VSRAdapter, LayerMap]:
+    """The model of a job with plain min-max codes, ready to run."""
+    adapter = open_full(job)
+    layers = quantize_layers(adapter, minmax(bits.weights, bits.activations), 0, seed)
+    layers.set_mode("frozen")
+    layers.check_finite()
+    return adapter, layers
