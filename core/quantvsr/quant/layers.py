@@ -1,0 +1,638 @@
+"""The dual-branch layer: a low-bit branch on the residual weight beside a full-precision low-rank branch.
+
+Specification, sections 4 to 6; one class for linear layers and convolutions over one to three dimensions.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from quantvsr.errors import BadInput
+from quantvsr.quant import clipping
+from quantvsr.quant.affine import (
+    decode,
+    encode,
+    fake_quantize,
+    half_through,
+    scale_and_zero_point,
+    value_range,
+)
+from quantvsr.quant.config import LayerQuantConfig
+from quantvsr.quant.geometry import geometry_of, plain_weight
+from quantvsr.quant.hadamard import Rotation, draw_signs, has_rotation
+from quantvsr.quant.lowrank import skip_weight, svd_factors, thin_weights
+
+Mode = Literal["fp", "train", "frozen"]
+MODES: tuple[Mode, ...] = ("fp", "train", "frozen")
+
+
+class DualBranchLayer(nn.Module):
+    """A linear or convolution layer with a low-bit branch and a low-rank branch.
+
+    `y = op(quantized activations, quantized residual weight) + op(activations, L1 L2) + bias`, where the
+    residual weight is the plain weight less `L1 L2`, and both sides of the low-bit product are rotated.
+
+    Modes: "fp" is the plain layer. "train" quantizes the current residual at every call, with derivatives to
+    L1, L2, lba and, where configured, to weight ranges and activation clips. "frozen" uses weights encoded
+    once; derivatives still reach the input and lba.
+
+    The first call in a low-bit mode initialises the layer if `initialise` was not called before.
+
+    Args:
+        plain: nn.Linear, nn.Conv1d, nn.Conv2d or nn.Conv3d (not a subclass). Its weight is shared, not
+            copied.
+        config: All switches.
+        name: Dotted name in the model, for messages.
+
+    Attributes:
+        weight, bias: The plain layer's, never trained.
+        L1: (O, r) and L2: (r, n), the low-rank factors.
+        lba: (1, O, 1...), the trained bias; None without bias alignment.
+        range_min, range_max: Weight ranges per part, used unless `weight_range` is "refresh".
+        activation_clip: (parts, 2), factors on the lower and upper activation bound; None when off.
+        check_finite: Raise `BadInput` when an activation holds NaN or infinity (costs a synchronisation).
+        notes: Why this layer departs from its configuration, in words.
+    """
+
+    def __init__(self, plain: nn.Module, config: LayerQuantConfig, name: str = "") -> None:
+        super().__init__()
+        geometry = geometry_of(plain)
+        if geometry is None:
+            raise BadInput(
+                f"{name or 'A layer'} of type {type(plain).__name__} cannot be quantized; exclude it."
+            )
+        self.geometry, self.config, self.name = geometry, config, name
+        weight, bias = plain_weight(plain)
+        self.weight = nn.Parameter(weight.detach(), requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+        # Models and libraries look at these (in_features, stride, ...).
+        for attribute in getattr(plain, "__constants__", ()):
+            if attribute not in ("name",) and not hasattr(self, attribute):
+                setattr(self, attribute, getattr(plain, attribute))
+
+        self.notes: tuple[str, ...] = ()
+        self._plan_parts()
+        out, ones = geometry.out_channels, (1,) * (weight.ndim - 1)
+        device = weight.device
+        self.rank = 0
+        self.L1 = nn.Parameter(torch.zeros(out, 0, device=device))
+        self.L2 = nn.Parameter(torch.zeros(0, weight[0].numel(), device=device))
+        self.lba = (
+            nn.Parameter(torch.zeros(1, out, *ones[1:], device=device)) if config.bias_alignment else None
+        )
+        range_shape = (out, *ones) if config.weight_granularity == "channel" else ()
+        learned = config.weight_range == "learned"
+        self.range_min, self.range_max = (
+            nn.ParameterList(
+                nn.Parameter(torch.zeros(range_shape, device=device), requires_grad=learned)
+                for _ in self.parts
+            )
+            for _ in range(2)
+        )
+        clip = torch.ones(len(self.parts), 2, device=device)
+        self.activation_clip = nn.Parameter(clip) if config.activation_clip == "learned" else None
+        for i, size in enumerate(self.parts):
+            self.register_buffer(f"weight_clip{i}", torch.ones(range_shape, device=device))
+            self.set_signs(i, None if self._rotates(size) else torch.ones(0, dtype=torch.int8))
+        self._forget_frozen()
+        self.check_finite = False
+        self._mode: Mode = "fp"
+        self._branch_ready = self._ranges_ready = False
+
+    # Structure ---------------------------------------------------------------------------------------------
+
+    def _plan_parts(self) -> None:
+        """Channel counts of the weight's and the activation's parts, and the rotation kind."""
+        geometry, config = self.geometry, self.config
+        channels, groups = geometry.in_channels, geometry.groups
+        notes = []
+        self.rotation_kind = config.rotation
+        parts: int = config.parts
+        if groups > 1 and config.rotation == "reference":
+            self.rotation_kind = "none"
+            notes.append("not rotated: the reference rotation is not defined for grouped convolutions")
+        if groups > 1 and parts == 2 and (config.rotation == "block" or channels == groups):
+            parts = 1
+            notes.append("one part: the channels of a group cannot be cut in halves here")
+        if parts == 2 and channels < 2:
+            parts = 1
+            notes.append("one part: only one input channel")
+        if self.rotation_kind == "block" and channels == groups:
+            self.rotation_kind = "none"
+            notes.append("not rotated: one input channel per group")
+        per_group = channels // groups
+        # The reference cuts the weight's channels (of one group) and the activation's channels (of all
+        # groups).
+        self.parts = _halves(per_group) if parts == 2 else (per_group,)
+        self.activation_parts = _halves(channels) if parts == 2 else (channels,)
+        for size in self.parts:
+            if self.rotation_kind == "reference" and not self._rotates(size):
+                notes.append(f"part of {size} channels not rotated: no Hadamard matrix of that size")
+        self.notes = tuple(notes)
+
+    def _rotates(self, size: int) -> bool:
+        return has_rotation(self.rotation_kind, size, self.config.rotation_block)
+
+    def set_signs(self, part: int, signs: Tensor | None) -> None:
+        """Set the signs of one part: int8 (n,), empty where nothing is rotated, None while not drawn."""
+        if signs is not None:
+            signs = signs.to(self.weight.device)
+        self.register_buffer(f"signs{part}", signs)
+        self._rotations: dict[int, Rotation] = {}
+
+    @property
+    def signs(self) -> tuple[Tensor | None, ...]:
+        """Rotation signs of each part, int8; empty where nothing is rotated, None before initialisation."""
+        return tuple(cast("Tensor | None", getattr(self, f"signs{i}")) for i in range(len(self.parts)))
+
+    def rotation(self, part: int = 0) -> Rotation:
+        """The rotation of one part."""
+        if part not in self._rotations:
+            signs, size = self.signs[part], self.parts[part]
+            if signs is None:
+                raise RuntimeError("rotation signs are not drawn yet: call initialise()")
+            kind = self.rotation_kind if signs.numel() else "none"
+            self._rotations[part] = Rotation(kind, size, signs, self.config.rotation_block)
+        return self._rotations[part]
+
+    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
+        self._rotations = {}
+        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[arg-type]
+
+    # State -------------------------------------------------------------------------------------------------
+
+    @property
+    def initialised(self) -> bool:
+        """Whether the low-rank branch, the rotation and the weight ranges are set."""
+        return self._branch_ready and self._ranges_ready
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether encoded weights are held."""
+        return self._weight_hat is not None
+
+    @property
+    def mode(self) -> Mode:
+        """One of "fp", "train" and "frozen"; setting "frozen" encodes the weight unless that is done."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        if mode not in MODES:
+            raise ValueError(f"unknown mode {mode!r}; use one of {', '.join(MODES)}")
+        if mode == "train":
+            self._forget_frozen()
+        elif mode == "frozen" and not self.is_frozen:
+            self.freeze()
+        self._mode = mode
+
+    def set_rank(self, rank: int) -> None:
+        """Choose the rank; L1 and L2 become zero and the branch not initialised (section 4).
+
+        Args:
+            rank: Columns of L1; capped at min(O, n) when the configuration says so.
+        """
+        if rank < 0:
+            raise BadInput(f"{self.name or 'A layer'}: rank {rank} is negative; use 0 or more.")
+        out, n = self.geometry.out_channels, self.weight[0].numel()
+        if not self.config.low_rank:
+            rank = 0
+        if self.config.cap_rank:
+            rank = min(rank, out, n)
+        self.rank = rank
+        columns = min(rank, out, n)
+        self._set_factors(torch.zeros(out, columns), torch.zeros(columns, n))
+        self._branch_ready = False
+        self._forget_frozen()
+
+    def _set_factors(self, l1: Tensor, l2: Tensor) -> None:
+        trained = self.L1.requires_grad, self.L2.requires_grad
+        device = self.weight.device
+        self.L1 = nn.Parameter(l1.to(device), requires_grad=trained[0])
+        self.L2 = nn.Parameter(l2.to(device), requires_grad=trained[1])
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator | None = None) -> None:
+        """One-time initialisation in float32 from the plain weight (section 6).
+
+        Low-rank factors, rotation signs (kept if drawn before), weight ranges and clips, in this order and
+        the first part before the second. Ranges set before are kept when they are frozen, as in the
+        reference.
+
+        Args:
+            generator: Source of the signs; the global one when not given.
+        """
+        if not self._branch_ready:
+            if self.L1.shape[1]:
+                self._set_factors(*svd_factors(self.weight, self.L1.shape[1]))
+            self._branch_ready = True
+        self.draw_signs(generator)
+        if not self._ranges_ready:
+            self.reset_weight_ranges()
+        self._forget_frozen()
+
+    def draw_signs(self, generator: torch.Generator | None = None) -> None:
+        """Draw the rotation signs that are not drawn yet, first part first.
+
+        Args:
+            generator: The global one when not given.
+        """
+        for i, (size, signs) in enumerate(zip(self.parts, self.signs, strict=True)):
+            if signs is None:
+                self.set_signs(i, draw_signs(size, generator))
+
+    @torch.no_grad()
+    def reset_weight_ranges(self) -> None:
+        """Set weight ranges (and clips) from the current rotated residual."""
+        for i, rotated in enumerate(self.rotated_residual()):
+            lo, hi = value_range(rotated, self._weight_keep)
+            if self.config.weight_clip_search:
+                ratio = clipping.best_ratio(rotated, lo, hi, self.config)
+                self.register_buffer(f"weight_clip{i}", ratio)
+                lo, hi = lo * ratio, hi * ratio
+            for ranges, value in ((self.range_min, lo), (self.range_max, hi)):
+                ranges[i] = nn.Parameter(value.clone(), requires_grad=ranges[i].requires_grad)
+        self._ranges_ready = True
+
+    def branch_parameters(self) -> list[nn.Parameter]:
+        """What stage two trains: L1 and L2."""
+        return [self.L1, self.L2] if self.L1.shape[1] else []
+
+    def range_parameters(self) -> list[nn.Parameter]:
+        """Learned weight ranges and activation clips; empty in the profile `reference`."""
+        ranges = [*self.range_min, *self.range_max] if self.config.weight_range == "learned" else []
+        return [*ranges, *([] if self.activation_clip is None else [self.activation_clip])]
+
+    def bias_parameters(self) -> list[nn.Parameter]:
+        """What stage three trains."""
+        return [] if self.lba is None else [self.lba]
+
+    # Weights -----------------------------------------------------------------------------------------------
+
+    @property
+    def _weight_keep(self) -> tuple[int, ...]:
+        return (0,) if self.config.weight_granularity == "channel" else ()
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """L1 and L2 with the values they have at rest; derivative 1."""
+        if self.config.at_rest == "float16":
+            return half_through(self.L1), half_through(self.L2)
+        return self.L1, self.L2
+
+    def rotated_residual(self) -> list[Tensor]:
+        """What the low-bit branch encodes: each part of the weight less `L1 L2`, rotated, float32."""
+        residual = self.weight.float()
+        if self.L1.shape[1]:
+            residual = residual - skip_weight(*self.factors(), self.weight.shape)
+        pieces = residual.split(self.parts, dim=1) if len(self.parts) > 1 else [residual]
+        apply = "apply_channels" if self.geometry.dims else "apply_last"
+        return [getattr(self.rotation(i), apply)(piece) for i, piece in enumerate(pieces)]
+
+    def _weight_scale(self, part: int, rotated: Tensor) -> tuple[Tensor, Tensor]:
+        config = self.config
+        if config.weight_range == "refresh":
+            lo, hi = value_range(rotated.detach(), self._weight_keep)
+            if config.weight_clip_search:
+                ratio = cast(Tensor, getattr(self, f"weight_clip{part}"))
+                lo, hi = lo * ratio, hi * ratio
+        else:
+            lo, hi = self.range_min[part], self.range_max[part]
+        return scale_and_zero_point(
+            lo,
+            hi,
+            config.weight_bits,
+            symmetric=config.weight_symmetric,
+            holds_zero=config.range_holds_zero,
+            floor=config.scale_floor,
+            half_scale=config.at_rest == "float16",
+        )
+
+    def _quantized_weight(self) -> Tensor:
+        """The residual weight as the low-bit branch sees it, rotated, with derivatives."""
+        bits, symmetric = self.config.weight_bits, self.config.weight_symmetric
+        parts = [
+            fake_quantize(rotated, *self._weight_scale(i, rotated), bits, symmetric)
+            for i, rotated in enumerate(self.rotated_residual())
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+    def _forget_frozen(self) -> None:
+        for i in range(len(self.parts)):
+            for name in ("codes", "scale", "zero_point"):
+                self.register_buffer(f"_{name}{i}", None, persistent=False)
+        self.register_buffer("_weight_hat", None, persistent=False)
+        self.register_buffer("_first", None, persistent=False)
+        self.register_buffer("_second", None, persistent=False)
+        self.register_buffer("_stored_bias", None, persistent=False)
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """Encode the residual weight once; keeps its codes and the weight they decode to."""
+        if not self.initialised:
+            self.initialise()
+        bits, symmetric = self.config.weight_bits, self.config.weight_symmetric
+        codes, scales, zero_points = [], [], []
+        for i, rotated in enumerate(self.rotated_residual()):
+            scale, zero_point = self._weight_scale(i, rotated)
+            found = encode(rotated, scale, zero_point, bits, symmetric)
+            codes.append(found.to(torch.int8 if symmetric else torch.uint8))
+            scales.append(scale.float())
+            zero_points.append(zero_point.float())
+        self.set_frozen(codes, scales, zero_points, *self.factors())
+
+    @torch.no_grad()
+    def set_frozen(
+        self,
+        codes: list[Tensor],
+        scales: list[Tensor],
+        zero_points: list[Tensor],
+        l1: Tensor,
+        l2: Tensor,
+        bias: Tensor | None = None,
+    ) -> None:
+        """Take over encoded weights, from `freeze` or from a file.
+
+        Args:
+            codes: Per part, the shape of the weight's part, uint8 (int8 when symmetric).
+            scales: Per part, float32, broadcastable to the codes.
+            zero_points: The same.
+            l1: (O, r) as stored.
+            l2: (r, n) as stored.
+            bias: (O,) with lba added, as stored; None: computed from bias and lba at every call.
+        """
+        self._forget_frozen()
+        hats = []
+        for i, values in enumerate(zip(codes, scales, zero_points, strict=True)):
+            for name, value in zip(("codes", "scale", "zero_point"), values, strict=True):
+                self.register_buffer(f"_{name}{i}", value, persistent=False)
+            code, scale, zero_point = values
+            hats.append(decode(code.float(), scale, zero_point))
+        self._weight_hat = hats[0] if len(hats) == 1 else torch.cat(hats, 1)
+        if l1.shape[1]:
+            first, second = thin_weights(
+                l1.detach().float(), l2.detach().float(), self.weight.shape, self.geometry.groups
+            )
+            self._first, self._second = first.contiguous(), second.contiguous()
+        self._stored_bias = bias
+
+    def _frozen(self, name: str) -> tuple[Tensor, ...]:
+        if not self.is_frozen:
+            raise RuntimeError("the layer holds no encoded weight: call freeze()")
+        return tuple(cast(Tensor, getattr(self, f"_{name}{i}")) for i in range(len(self.parts)))
+
+    def codes(self) -> tuple[Tensor, ...]:
+        """Weight codes of each part, uint8 (int8 when symmetric), in the shape of the weight's part."""
+        return self._frozen("codes")
+
+    def scales(self) -> tuple[Tensor, ...]:
+        """Weight scales of each part, float32, (O, 1...) or 0-dimensional."""
+        return self._frozen("scale")
+
+    def zero_points(self) -> tuple[Tensor, ...]:
+        """Weight zero points of each part, whole numbers in float32, shaped like the scales."""
+        return self._frozen("zero_point")
+
+    def total_bias(self) -> Tensor | None:
+        """Bias plus lba, (O,), with the value it has at rest; None where there is neither."""
+        if self._stored_bias is not None and not (self.lba is not None and self._wants_grad(self.lba)):
+            return self._stored_bias
+        total = None if self.bias is None else self.bias.float()
+        if self.lba is not None:
+            total = self.lba.flatten() if total is None else total + self.lba.flatten()
+        return half_through(total) if total is not None and self.config.at_rest == "float16" else total
+
+    # Execution ---------------------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer in its mode.
+
+        Args:
+            x: (..., I) for linear; (N, C, positions...) or (C, positions...) for convolutions.
+
+        Raises:
+            BadInput: `check_finite` is set and the activation holds NaN or infinity.
+        """
+        if self._mode == "fp" or x.numel() == 0:
+            return self._plain(x)
+        kind, dims = x.dtype, self.geometry.dims
+        unbatched = dims > 0 and x.ndim == dims + 1
+        quant, skip = self.branches(x[None] if unbatched else x)
+        y = quant if skip is None else _accumulate(quant, *skip, self)
+        y = y[0] if unbatched else y
+        return y.to(kind) if self.config.keep_dtype else y.float()
+
+    def _plain(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight, self.bias
+        if not self.config.keep_dtype:
+            x, weight, bias = x.float(), weight.float(), None if bias is None else bias.float()
+        if not self.config.honour_padding:
+            return self.geometry.apply(x, weight, bias)
+        return self.geometry.apply(self.geometry.pad(x), weight, bias, padded=True)
+
+    def branches(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """Output of the low-bit branch (with bias and lba), and what the low-rank branch adds.
+
+        Args:
+            x: Batched input.
+
+        Returns:
+            The low-bit branch's output, and (features of the first thin operation, weight of the second) or
+            None when the rank is 0.
+        """
+        if not self.initialised and not self.is_frozen:
+            self.initialise()
+        geometry, padded = self.geometry, self.config.honour_padding
+        with _no_autocast(x.device.type):
+            x = x.float()
+            if padded:
+                x = geometry.pad(x)
+            x_hat = self.quantized_activation(x)
+            if self._mode == "frozen" or self.is_frozen:
+                weight, first, second = self._weight_hat, self._first, self._second
+                assert weight is not None
+            else:
+                weight, first, second = self._quantized_weight(), None, None
+                if self.L1.shape[1]:
+                    first, second = thin_weights(*self.factors(), self.weight.shape, geometry.groups)
+            bias = self.total_bias()
+        quant = geometry.apply(x_hat, weight, bias, padded=padded)
+        if first is None or second is None:
+            return quant, None
+        return quant, (geometry.apply(x, first, None, padded=padded), second)
+
+    def rotated_activation(self, x: Tensor) -> list[Tensor]:
+        """Parts of a batched, float32 input, rotated."""
+        dim = self.geometry.channel_dim
+        pieces = x.split(self.activation_parts, dim=dim) if len(self.parts) > 1 else [x]
+        rotated = []
+        for i, piece in enumerate(pieces):
+            rotation = self.rotation(i)
+            if rotation.is_identity:
+                rotated.append(piece)
+            elif dim == -1:
+                rotated.append(rotation.apply_last(piece))
+            elif self.geometry.groups > 1:
+                # One rotation serves all groups: fold them into the batch.
+                folded = piece.reshape(-1, self.parts[i], *piece.shape[2:])
+                rotated.append(rotation.apply_channels(folded).reshape(piece.shape))
+            else:
+                rotated.append(rotation.apply_channels(piece))
+        return rotated
+
+    def activation_range(self, rotated: Tensor, part: int) -> tuple[Tensor, Tensor]:
+        """Dynamic bounds of one rotated part, clip factors not applied."""
+        granularity = self.config.activation_granularity
+        if granularity == "tensor" or rotated.ndim == 1:
+            keep: tuple[int, ...] = ()
+        else:
+            keep = (0,) if granularity == "frame" else self.geometry.token_dims(rotated.ndim)
+        lo, hi = value_range(rotated.detach(), keep)
+        if self.check_finite and not bool((hi - lo).isfinite().all()):
+            raise BadInput(
+                f"The input of layer {self.name or '(unnamed)'} holds NaN or infinite values; "
+                "check the source clip and run the full-precision model in float32."
+            )
+        return lo, hi
+
+    def activation_scale(self, lo: Tensor, hi: Tensor, part: int) -> tuple[Tensor, Tensor]:
+        """Scale and zero point of one part's bounds, clip factors applied."""
+        config = self.config
+        if self.activation_clip is not None:
+            factors = self.activation_clip[part].clamp(min=clipping.SMALLEST_FACTOR)
+            lo, hi = lo * factors[0], hi * factors[1]
+        return scale_and_zero_point(
+            lo,
+            hi,
+            config.activation_bits,
+            symmetric=config.activation_symmetric,
+            holds_zero=config.range_holds_zero,
+            floor=config.scale_floor,
+        )
+
+    def quantized_activation(self, x: Tensor) -> Tensor:
+        """The batched, float32 input as the low-bit branch sees it, rotated, all parts."""
+        bits, symmetric = self.config.activation_bits, self.config.activation_symmetric
+        parts = []
+        for i, rotated in enumerate(self.rotated_activation(x)):
+            scale, zero_point = self.activation_scale(*self.activation_range(rotated, i), i)
+            fresh = not self.rotation(i).is_identity
+            parts.append(fake_quantize(rotated, scale, zero_point, bits, symmetric, overwrite=fresh))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, self.geometry.channel_dim)
+
+    @torch.no_grad()
+    def activation_codes(self, x: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Codes (whole numbers in float32), scale and zero point of each part of a batched input."""
+        bits, symmetric = self.config.activation_bits, self.config.activation_symmetric
+        x = x.float()
+        if self.config.honour_padding:
+            x = self.geometry.pad(x)
+        found = []
+        for i, rotated in enumerate(self.rotated_activation(x)):
+            scale, zero_point = self.activation_scale(*self.activation_range(rotated, i), i)
+            found.append((encode(rotated, scale, zero_point, bits, symmetric), scale, zero_point))
+        return found
+
+    @torch.no_grad()
+    def search_activation_clip(self, inputs: Iterable[Tensor], rows: int = 2048) -> None:
+        """Set the activation clip to the factors with the least error of the low-bit branch on given inputs.
+
+        Does nothing when the configuration has no learned activation clip.
+
+        Args:
+            inputs: Inputs of this layer, as many as fit in memory.
+            rows: Channel vectors looked at, over all inputs.
+        """
+        if self.activation_clip is None:
+            return
+        if not self.initialised:
+            self.initialise()
+        self.activation_clip.copy_(clipping.search_activation_clip(self, list(inputs), rows))
+
+    def _wants_grad(self, parameter: nn.Parameter) -> bool:
+        return parameter.requires_grad and torch.is_grad_enabled()
+
+    # Accounts ----------------------------------------------------------------------------------------------
+
+    def bytes_at_rest(self) -> dict[str, int]:
+        """Bytes of each stored part: codes, scales, zero_points, signs, L1, L2, bias, activation_clip."""
+        config, out = self.config, self.geometry.out_channels
+        half = config.at_rest == "float16"
+        real = 2 if half else 4
+        rows = (out if config.weight_granularity == "channel" else 1) * len(self.parts)
+        per_channel = self.weight[0].numel() // sum(self.parts)
+        codes = sum(_packed(out * size * per_channel, config.weight_bits) for size in self.parts)
+        if config.weight_symmetric:
+            zero_points = 0
+        elif config.range_holds_zero:
+            each = rows // len(self.parts)
+            zero_points = len(self.parts) * _packed(each, config.weight_bits)
+        else:
+            zero_points = 4 * rows  # any whole number is possible
+        signs = sum(_packed(size, 1) for size in self.parts if self._rotates(size))
+        return {
+            "codes": codes,
+            "scales": real * rows,
+            "zero_points": zero_points,
+            "signs": signs,
+            "L1": real * self.L1.numel(),
+            "L2": real * self.L2.numel(),
+            "bias": real * out if self.bias is not None or self.lba is not None else 0,
+            "activation_clip": 0 if self.activation_clip is None else 4 * self.activation_clip.numel(),
+        }
+
+    def bytes_fp32(self) -> int:
+        """Bytes of the plain layer in float32."""
+        return 4 * (self.weight.numel() + (0 if self.bias is None else self.bias.numel()))
+
+    def extra_repr(self) -> str:
+        """Kind, sizes, bits, rank, rotation, profile and mode, in that order."""
+        g, c = self.geometry, self.config
+        kernel = f", kernel={g.kernel}" if g.dims else ""
+        groups = f", groups={g.groups}" if g.groups > 1 else ""
+        bits = f"W{c.weight_bits}A{c.activation_bits}"
+        return (
+            f"{g.kind} {g.in_channels}->{g.out_channels}{kernel}{groups}, {bits}, rank={self.rank}, "
+            f"rotation={self.rotation_kind}, parts={len(self.parts)}, profile={c.profile}, mode={self.mode}"
+        )
+
+
+def _halves(n: int) -> tuple[int, ...]:
+    return (n - n // 2, n // 2)
+
+
+def _packed(count: int, bits: int) -> int:
+    return -(-count * bits // 8)
+
+
+@contextlib.contextmanager
+def _no_autocast(device: str) -> Iterator[None]:
+    # Scales and zero points need float32: half precision overflows and bfloat16 has eight digits (section
+    # 13).
+    if not torch.is_autocast_enabled(device):
+        yield
+        return
+    with torch.autocast(device, enabled=False):
+        yield
+
+
+def _accumulate(quant: Tensor, features: Tensor, second: Tensor, layer: DualBranchLayer) -> Tensor:
+    """Low-bit output + pointwise(features, second), in place where no derivative is recorded."""
+    geometry = layer.geometry
+    plain = not quant.requires_grad and not features.requires_grad and not second.requires_grad
+    if plain and geometry.groups == 1 and quant.dtype == features.dtype == second.dtype:
+        rows, columns = (
+            (quant, features) if geometry.dims == 0 else (quant.movedim(1, -1), features.movedim(1, -1))
+        )
+        if rows.is_contiguous():
+            matrix = second.flatten(1).T
+            rows.view(-1, rows.shape[-1]).addmm_(columns.reshape(-1, columns.shape[-1]), matrix)
+            return quant
+        if quant.is_contiguous():
+            matrix = second.flatten(1).expand(len(quant), -1, -1)
+            quant.flatten(2).baddbmm_(matrix, features.flatten(2))
+            return quant
+    added = geometry.pointwise(features, second)
+    return quant.add_(added) if plain and quant.dtype == added.dtype else quant + added
