@@ -6,11 +6,13 @@ stores.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
+
+from quantvsr.quant.config import LayerQuantConfig
 
 FP32_BITS = 32
 
@@ -74,40 +76,8 @@ class LayerShape:
         return cls(**known)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
-class CostSettings:
-    """How the parts of a layer are stored.
-
-    Attributes:
-        weight_bits: Bits of a weight code.
-        activation_bits: Bits of an activation code (enters the bit operations only).
-        parts: 1, or 2 with the channel split: each part has its own scales and zero points.
-        rotation: Whether rotation signs are stored, one bit per input channel.
-        bias_alignment: Whether a learned bias exists; it is stored merged with the layer's own.
-        activation_clip: Whether learned clip factors are stored, two per part.
-        weight_symmetric: Symmetric weight codes store no zero point.
-        scale_bytes: Bytes of one scale.
-        zero_point_bits: Bits of one zero point; None means as many as a weight code, packed.
-        factor_bytes: Bytes of one element of L1 and L2.
-        bias_bytes: Bytes of one bias element.
-        clip_bytes: Bytes of one clip factor.
-    """
-
-    weight_bits: int = 4
-    activation_bits: int = 4
-    parts: int = 1
-    rotation: bool = True
-    bias_alignment: bool = True
-    activation_clip: bool = True
-    weight_symmetric: bool = False
-    scale_bytes: int = 2
-    zero_point_bits: int | None = 8
-    factor_bytes: int = 2
-    bias_bytes: int = 2
-    clip_bytes: int = 4
-
-
-PARTS = ("codes", "scales", "zero_points", "signs", "L1", "L2", "bias", "clips")
+PARTS = ("codes", "scales", "zero_points", "signs", "L1", "L2", "bias", "activation_clip")
+"""What a layer stores, the names of `DualBranchLayer.bytes_at_rest`."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +90,9 @@ class Cost:
         ranks: Ranks, capped by min(O, n).
         bytes: Bytes at rest for each of `PARTS`, int64.
         macs_low_bit: Integer multiply-accumulates of one window.
-        macs_low_rank: Half-precision multiply-accumulates of the two thin operations of one window.
-        rotation_adds: Additions of the fast rotation of one window's activations (not multiplications).
+        macs_low_rank: Multiply-accumulates of the two thin operations of one window.
+        macs_rotation: Multiply-accumulates of rotating one window's activations, by small dense factors as
+            it is executed (a fast transform would need additions only).
         bias_fp32: Bytes of the plain layer's bias in FP32.
     """
 
@@ -131,7 +102,7 @@ class Cost:
     bytes: dict[str, NDArray[np.int64]]
     macs_low_bit: NDArray[np.int64]
     macs_low_rank: NDArray[np.int64]
-    rotation_adds: NDArray[np.int64]
+    macs_rotation: NDArray[np.int64]
     bias_fp32: NDArray[np.int64]
 
     @property
@@ -167,8 +138,8 @@ class Cost:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of both branches, all layers, one window."""
-        return int(self.macs_low_bit.sum() + self.macs_low_rank.sum())
+        """Multiply-accumulates of both branches and the rotation, all layers, one window."""
+        return int(self.macs_low_bit.sum() + self.macs_low_rank.sum() + self.macs_rotation.sum())
 
     def summary(self) -> dict[str, object]:
         """Totals as a JSON-able dictionary."""
@@ -182,7 +153,7 @@ class Cost:
             "reduction": self.reduction,
             "macs_low_bit": int(self.macs_low_bit.sum()),
             "macs_low_rank": int(self.macs_low_rank.sum()),
-            "rotation_adds": int(self.rotation_adds.sum()),
+            "macs_rotation": int(self.macs_rotation.sum()),
         }
 
 
@@ -191,45 +162,43 @@ class CostModel:
 
     Args:
         shapes: The layers.
-        settings: How parts are stored; the default profile's storage if left out.
+        config: How they are quantized and stored; the profile `default` if left out.
     """
 
-    def __init__(self, shapes: Sequence[LayerShape], settings: CostSettings | None = None) -> None:
+    def __init__(self, shapes: Sequence[LayerShape], config: LayerQuantConfig | None = None) -> None:
         self.shapes = tuple(shapes)
-        self.settings = how = settings or CostSettings()
+        self.config = how = config or LayerQuantConfig()
         self.names = tuple(shape.name for shape in shapes)
-        out, columns, channels, per_group, groups, positions, inputs = (
+        parts = [_parts(shape, how) for shape in shapes]
+        out, columns, groups, positions = (
             np.array([getattr(shape, name) for shape in shapes], np.int64)
-            for name in (
-                "out_features", "columns", "in_features", "in_features_per_group", "groups", "positions",
-                "input_positions",
-            )
-        )  # fmt: skip
+            for name in ("out_features", "columns", "groups", "positions")
+        )
         bias = np.array([shape.bias for shape in shapes], bool)
+        real = 2 if how.at_rest == "float16" else 4
         self.weights = out * columns
         self.sizes = np.minimum(out, columns)
-        self.bytes_per_rank = how.factor_bytes * (out + columns)
-        self._L1, self._L2 = how.factor_bytes * out, how.factor_bytes * columns
+        branch = int(how.low_rank)
+        self.bytes_per_rank = branch * real * (out + columns)
+        self._L1, self._L2 = branch * real * out, branch * real * columns
         # With groups the same L2 is applied to the channels of every group.
-        self._macs_per_rank = (groups * columns + out) * positions
+        self._macs_per_rank = branch * (groups * columns + out) * positions
         self._macs_low_bit = self.weights * positions
-        inputs = np.where(inputs > 0, inputs, positions)
-        block = np.log2(np.maximum(channels & -channels, 1)).astype(np.int64)
-        self._adds = channels * block * inputs * int(how.rotation)
+        self._macs_rotation = _each(shapes, parts, lambda shape, sizes: _rotation_macs(shape, sizes, how))
         self._bias_fp32 = np.where(bias, 4 * out, 0).astype(np.int64)
-        # A single input channel cannot be split.
-        parts = np.where(per_group >= how.parts, how.parts, 1)
-        zero_bits = how.weight_bits if how.zero_point_bits is None else how.zero_point_bits
-        nothing = np.zeros_like(out)
+        per_channel = how.weight_granularity == "channel"
+        rows = out if per_channel else np.ones_like(out)
+        count = np.array([len(sizes) for sizes in parts], np.int64)
+        clip = how.activation_clip != "none"
         self._fixed = {
-            "codes": _code_bytes(self.shapes, how.weight_bits, parts),
-            "scales": how.scale_bytes * parts * out,
-            "zero_points": nothing if how.weight_symmetric else parts * _whole_bytes(zero_bits * out),
-            "signs": _sign_bytes(channels, parts) if how.rotation else nothing,
-            "bias": np.where(bias | how.bias_alignment, how.bias_bytes * out, 0).astype(np.int64),
-            "clips": 2 * how.clip_bytes * parts if how.activation_clip else nothing,
+            "codes": _each(shapes, parts, lambda shape, sizes: _code_bytes(shape, sizes, how.weight_bits)),
+            "scales": real * rows * count,
+            "zero_points": count * _zero_point_bytes(rows, how),
+            "signs": _each(shapes, parts, lambda shape, sizes: _sign_bytes(shape, sizes, how)),
+            "bias": np.where(bias | how.bias_alignment, real * out, 0).astype(np.int64),
+            "activation_clip": 8 * count * int(clip),
         }
-        self.fixed_bytes = np.sum(list(self._fixed.values()), axis=0, dtype=np.int64)
+        self.fixed_bytes = np.stack(list(self._fixed.values())).sum(0)
 
     def estimate(self, ranks: Mapping[str, int]) -> Cost:
         """Cost for these ranks; layers that are absent have none (0), ranks above min(O, n) count as that."""
@@ -242,31 +211,76 @@ class CostModel:
             bytes={part: stored[part] for part in PARTS},
             macs_low_bit=self._macs_low_bit,
             macs_low_rank=rank * self._macs_per_rank,
-            rotation_adds=self._adds,
+            macs_rotation=self._macs_rotation,
             bias_fp32=self._bias_fp32,
         )
 
 
 def estimate(
-    shapes: Sequence[LayerShape], ranks: Mapping[str, int], settings: CostSettings | None = None
+    shapes: Sequence[LayerShape], ranks: Mapping[str, int], config: LayerQuantConfig | None = None
 ) -> Cost:
     """Estimate what quantized layers cost; see `CostModel` for repeated estimates of the same layers."""
-    return CostModel(shapes, settings).estimate(ranks)
+    return CostModel(shapes, config).estimate(ranks)
 
 
-def _whole_bytes(bits: NDArray[np.int64]) -> NDArray[np.int64]:
-    return -(-bits // 8)
+Sizes = tuple[int, ...]
 
 
-def _code_bytes(shapes: Sequence[LayerShape], bits: int, parts: NDArray[np.int64]) -> NDArray[np.int64]:
-    found = []
-    for shape, count in zip(shapes, parts, strict=True):
-        width, each = shape.in_features_per_group, shape.out_features * math.prod(shape.kernel) * bits
-        first = -(-width // int(count))
-        found.append(-(-first * each // 8) + -(-(width - first) * each // 8))
-    return np.array(found, np.int64)
+def _each(
+    shapes: Sequence[LayerShape], parts: Sequence[Sizes], count: Callable[[LayerShape, Sizes], int]
+) -> NDArray[np.int64]:
+    return np.array([count(shape, sizes) for shape, sizes in zip(shapes, parts, strict=True)], np.int64)
 
 
-def _sign_bytes(channels: NDArray[np.int64], parts: NDArray[np.int64]) -> NDArray[np.int64]:
-    first = -(-channels // parts)
-    return _whole_bytes(first) + _whole_bytes(channels - first)
+def _parts(shape: LayerShape, how: LayerQuantConfig) -> Sizes:
+    """Input channels (of one group) in each part; the cases that cannot be split are those of the layer."""
+    per_group, groups = shape.in_features_per_group, shape.groups
+    whole = groups > 1 and (how.rotation == "block" or per_group == 1)
+    if how.parts == 1 or whole or shape.in_features < 2:
+        return (per_group,)
+    return (per_group - per_group // 2, per_group // 2)
+
+
+def _packed(count: int, bits: int) -> int:
+    return -(-count * bits // 8)
+
+
+def _code_bytes(shape: LayerShape, sizes: Sizes, bits: int) -> int:
+    return sum(_packed(shape.out_features * size * math.prod(shape.kernel), bits) for size in sizes)
+
+
+def _zero_point_bytes(rows: NDArray[np.int64], how: LayerQuantConfig) -> NDArray[np.int64]:
+    if how.weight_symmetric:
+        return np.zeros_like(rows)
+    # Where ranges hold zero the zero point is a code; else any whole number is possible, stored in four
+    # bytes.
+    return -(-rows * how.weight_bits // 8) if how.range_holds_zero else 4 * rows
+
+
+def _rotated(shape: LayerShape, sizes: Sizes, how: LayerQuantConfig) -> Sizes:
+    """Sizes of the parts that are rotated."""
+    if how.rotation == "none" or (shape.groups > 1 and (how.rotation == "reference" or sizes == (1,))):
+        return ()
+    return tuple(size for size in sizes if _has_rotation(size, how.rotation))
+
+
+def _has_rotation(size: int, kind: str) -> bool:
+    if kind == "block":
+        return size >= 2
+    return any(size % core == 0 and (size // core) & (size // core - 1) == 0 for core in (60, 20, 1))
+
+
+def _sign_bytes(shape: LayerShape, sizes: Sizes, how: LayerQuantConfig) -> int:
+    return sum(_packed(size, 1) for size in _rotated(shape, sizes, how))
+
+
+def _rotation_macs(shape: LayerShape, sizes: Sizes, how: LayerQuantConfig) -> int:
+    each = 0
+    for size in _rotated(shape, sizes, how):
+        if how.rotation == "block":
+            width = -(-size // -(-size // how.rotation_block))
+        else:
+            # One dense factor up to 128, else two (see `quant.hadamard`).
+            width = size if size <= 128 else 64 + size // 64
+        each += size * width
+    return each * shape.groups * (shape.input_positions or shape.positions)

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantvsr.calibration.cost import CostModel, CostSettings, LayerShape
+from quantvsr.calibration.cost import CostModel, LayerShape
 from quantvsr.calibration.rank_default import rank_limits, step_quantile
 from quantvsr.calibration.ranks import Allocation, RankSettings, allocate, rule_names
 from quantvsr.calibration.table import ComplexityTable
 from quantvsr.errors import BadInput
+from quantvsr.quant.config import reference
 
 
 def shapes_of(sizes: list[tuple[int, int]]) -> list[LayerShape]:
@@ -187,8 +188,8 @@ def test_ranks_set_by_hand_hold_and_are_paid_for():
     assert found.ranks["layer0"] < plain.ranks["layer0"]
     with pytest.raises(BadInput, match="nosuch"):
         allocate(table, RankSettings(overrides={"nosuch": 3}), cost=cost)
-    reference = RankSettings.from_json(RankSettings.reference().to_json() | {"overrides": {"layer3": 24}})
-    assert allocate(table, reference).ranks["layer3"] == 24
+    published = RankSettings.from_json(RankSettings.reference().to_json() | {"overrides": {"layer3": 24}})
+    assert allocate(table, published).ranks["layer3"] == 24
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ def test_rules_are_registered():
 
 def test_a_slider_can_move_smoothly():
     table = random_table(500, 100)
-    cost = CostModel(shapes_of([(320, 2880)] * 500), CostSettings(parts=2))
+    cost = CostModel(shapes_of([(320, 2880)] * 500), reference())
     for settings in (RankSettings(), RankSettings.reference()):
         allocate(table, settings, cost=cost)
         seconds = []
