@@ -96,7 +96,7 @@ def _random_path(rng: Rng, count: int, frames: int, extent: float, calm: bool) -
     gentle = 1.0 / max(frames, 5)
     upright = rng.chance(count, p=0.75)
     turn = torch.where(upright, rng.normal(count, scale=0.08), rng.uniform(count, high=2 * pi))
-    zoom = rng.log_uniform(count, low=1.0, high=2.4)
+    zoom = rng.log_uniform(count, low=1.1, high=2.7)
     soft = rng.chance(count, p=0.0 if calm else 0.12)
     tilted = rng.chance(count, 1, p=0.4)
     return Path(
@@ -156,7 +156,8 @@ class Journey:
     shutter: Tensor  # (B,) frames that the shutter stays open
     gain: Tensor  # (B, 3) camera gains
     gamma: Tensor  # (B,)
-    lens: Tensor  # (B,) blur in output pixels
+    lens: Tensor  # (B,) width of the lens's or sharpening filter's Gaussian in output pixels
+    sharpen: Tensor  # (B,) amount of sharpening; -1 is the plain Gaussian blur
 
     @classmethod
     def random(
@@ -202,6 +203,7 @@ class Journey:
                 )
             )
         blurred = rng.chance(batch, p=0.2) & ~still
+        soft = rng.chance(batch, p=0.0 if calm else 0.1)
         pace = torch.linalg.vector_norm(path.speed, dim=1).clamp(min=0.5)
         shutter = torch.minimum(rng.uniform(batch, low=0.2, high=0.8), MAX_BLUR / pace)
         return cls(
@@ -215,8 +217,9 @@ class Journey:
             shutter=torch.where(blurred, shutter, 0.0),
             gain=rng.normal(batch, 1, scale=0.12).exp() * rng.normal(batch, 3, scale=0.03).exp(),
             gamma=rng.normal(batch, scale=0.12).exp(),
-            lens=torch.where(
-                rng.chance(batch, p=0.0 if calm else 0.12), rng.uniform(batch, low=0.4, high=1.0), 0.0
+            lens=rng.uniform(batch, low=0.4, high=1.0),
+            sharpen=torch.where(
+                soft, -1.0, torch.where(rng.chance(batch, p=0.4), rng.uniform(batch, high=0.7), 0.0)
             ),
         )
 
@@ -233,23 +236,24 @@ def _look(images: Tensor, scene: Tensor, v: Tensor, u: Tensor) -> Tensor:
     )
 
 
-def _lens(clips: Tensor, sigma: Tensor) -> Tensor:
-    """Small Gaussian blur (B, T, 3, H, W) with one width (B,) for each clip; 0 changes nothing."""
+def _lens(clips: Tensor, sigma: Tensor, sharpen: Tensor) -> Tensor:
+    """Unsharp mask of (B, T, 3, H, W) with Gaussian width and amount (B,): -1 blurs, 0 changes nothing."""
+    sharp = clips
     taps = torch.arange(-2, 3, device=clips.device)
     weight = torch.exp(-taps.square() / (2 * sigma[:, None].clamp(min=0.05).square()))
     weight = (weight / weight.sum(1, keepdim=True))[:, :, None, None, None, None]
     batch, frames, _, height, width = clips.shape
     flat = F.pad(clips.reshape(batch * frames, 3, height, width), (0, 0, 2, 2), mode="replicate")
     rows = flat.reshape(batch, frames, 3, height + 4, width)
-    clips = sum(
-        (weight[:, i] * rows[:, :, :, i : i + height] for i in range(1, 5)),
-        weight[:, 0] * rows[:, :, :, :height],
-    )
+    clips = weight[:, 0] * rows[:, :, :, :height]
+    for i in range(1, 5):
+        clips = clips + weight[:, i] * rows[:, :, :, i : i + height]
     flat = F.pad(clips.reshape(batch * frames, 3, height, width), (2, 2, 0, 0), mode="replicate")
     columns = flat.reshape(batch, frames, 3, height, width + 4)
-    return sum(
-        (weight[:, i] * columns[..., i : i + width] for i in range(1, 5)), weight[:, 0] * columns[..., :width]
-    )
+    smooth = weight[:, 0] * columns[..., :width]
+    for i in range(1, 5):
+        smooth = smooth + weight[:, i] * columns[..., i : i + width]
+    return sharp + sharpen.reshape(-1, 1, 1, 1, 1) * (sharp - smooth)
 
 
 def view(images: Tensor, journey: Journey, frames: slice | None = None) -> Tensor:
@@ -301,7 +305,7 @@ def view(images: Tensor, journey: Journey, frames: slice | None = None) -> Tenso
     picture = F.avg_pool2d(picture, 2).reshape(batch, 3, count, height, width).transpose(1, 2)
     picture = picture.clamp(0, 1).pow(journey.gamma.reshape(-1, 1, 1, 1, 1))
     picture = picture * journey.gain.reshape(-1, 1, 3, 1, 1)
-    return _lens(picture, journey.lens).clamp(0, 1).contiguous()
+    return _lens(picture, journey.lens, journey.sharpen).clamp(0, 1).contiguous()
 
 
 @torch.no_grad()

@@ -75,7 +75,7 @@ def random_style(rng: Rng, count: int, size: int) -> Style:
     scale = size / _PLAN_SIZE
     night = rng.chance(count, 1, p=0.1).float()
     built = rng.chance(count, 1, p=0.5).float()
-    spread = rng.uniform(count, 1, low=0.4, high=1.1)
+    spread = rng.uniform(count, 1, low=0.6, high=1.5)
     middle = rng.normal(count, 1, scale=0.4) - 1.55
     light = (middle + spread * rng.normal(count, 6)).exp()
     # Hues of earth and skin, leaves, and sky are common; a scene has two, and few vivid colours.
@@ -84,7 +84,8 @@ def random_style(rng: Rng, count: int, size: int) -> Style:
     pair = torch.where(rng.chance(count, 2, p=0.25), rng.uniform(count, 2, high=2 * math.pi), pair)
     hue = pair.gather(1, rng.integers(count, 6, high=2)) + rng.normal(count, 6, scale=0.3)
     vivid = rng.chance(count, 6, p=0.07).float()
-    chroma = rng.uniform(count, 1, low=0.02, high=0.2) * rng.uniform(count, 6, low=0.1, high=1.6) + vivid * 0.3
+    dull = rng.uniform(count, 1, low=0.02, high=0.2)
+    chroma = dull * rng.uniform(count, 6, low=0.1, high=1.6) + vivid * 0.3
     wheel = torch.stack([torch.cos(hue - shift) for shift in (0.0, 2.094, 4.189)], -1)
     warm = torch.tensor([0.12, 0.0, -0.14], device=rng.device) * rng.normal(count, 1, 1)
     palette = light[..., None] * torch.exp(1.6 * chroma[..., None] * wheel + warm)
@@ -94,7 +95,7 @@ def random_style(rng: Rng, count: int, size: int) -> Style:
         exponent=rng.uniform(count, 1, low=2.0, high=3.0),
         density=rng.log_uniform(count, 1, low=2.0, high=12.0),
         smallest=torch.where(busy < 0.35, rng.log_uniform(count, 1, low=12.0, high=120.0), 3.0) * scale,
-        plain=rng.uniform(count, 1, low=0.1, high=0.7),
+        plain=rng.uniform(count, 1, low=0.0, high=0.6),
         shadow=rng.uniform(count, 1, low=-0.3, high=0.8).clamp(min=0),
         night=night,
         turn=torch.where(
@@ -175,12 +176,12 @@ def shape_parameters(
 
     def colour() -> Tensor:
         anchor = rng.integers(count, slots, high=6)[..., None].expand(-1, -1, 3)
-        jitter = rng.normal(count, slots, 1, scale=0.25) + rng.normal(count, slots, 3, scale=0.06)
+        jitter = rng.normal(count, slots, 1, scale=0.4) + rng.normal(count, slots, 3, scale=0.06)
         return style.palette.gather(1, anchor) * jitter.exp()
 
     first, second = colour(), colour()
     # Two tones of one material are usually close; painted patterns and text are not.
-    near = first * torch.exp(rng.normal(count, slots, 1, scale=0.4) + rng.signs(count, slots, 1) * 0.7)
+    near = first * torch.exp(rng.normal(count, slots, 1, scale=0.4) + rng.signs(count, slots, 1) * 1.0)
     second = torch.where(rng.chance(count, slots, 1, p=0.65), near, second)
     row, regular = _texture_choice(rng, atlas, style, slots)
     is_text = (row >= atlas.rows["text"].start) & (row < atlas.rows["text"].stop)
@@ -222,7 +223,7 @@ def shape_parameters(
         "u0": rng.uniform(count, slots, high=atlas.size),
         "grain_row": rng.integers(count, slots, low=atlas.rows["noise"].start, high=atlas.rows["noise"].stop),
         "grain": torch.where(
-            plain & rng.chance(count, slots, p=0.6), 0.0, rng.uniform(count, slots).square() * 2.2
+            plain & rng.chance(count, slots, p=0.5), 0.0, rng.uniform(count, slots).square() * 3.0
         ),
         "outline": outlined * rng.log_uniform(count, slots, low=1.5, high=6.0) * scale**0.5,
         "outline_tone": torch.where(rng.chance(count, slots, p=0.7), 0.1, 2.5),
@@ -303,10 +304,12 @@ def _focus(rng: Rng, front: Tensor, ground: Tensor) -> Tensor:
 
 
 def _tone(rng: Rng, linear: Tensor) -> Tensor:
-    """Camera: exposure, a soft shoulder, display gamma 2.2."""
+    """Camera: exposure, a soft shoulder, display gamma 2.2, contrast."""
     count = linear.shape[0]
     gain = rng.log_uniform(count, 1, 1, 1, low=0.7, high=1.5)
-    return (1 - torch.exp(-linear.clamp(min=0) * gain)).pow(1 / 2.2)
+    shown = (1 - torch.exp(-linear.clamp(min=0) * gain)).pow(1 / 2.2)
+    # The usual S-curve of cameras, in varying strength.
+    return torch.lerp(shown, shown * shown * (3 - 2 * shown), rng.uniform(count, 1, 1, 1))
 
 
 def render_scenes(

@@ -90,7 +90,7 @@ def test_motion_shifts_the_picture_by_the_stated_speed(bank: SceneBank) -> None:
     object.__setattr__(path, "speed", torch.tensor([[2.0, -3.0]]))
     object.__setattr__(journey, "things", ())
     object.__setattr__(journey, "shutter", zero)
-    object.__setattr__(journey, "lens", zero)
+    object.__setattr__(journey, "sharpen", zero)
     first, second = view(bank.images, journey)[0]
     torch.testing.assert_close(second[:, 2:, :-3], first[:, :-2, 3:], atol=2e-3, rtol=0)
 
