@@ -123,6 +123,8 @@ def test_a_failure_is_one_sentence_and_an_exit_code(echo, capsys, error, code, s
         (["quantize", "--preset", "huge"], "choose one of quick, standard, paper"),
         (["quantize", "--percentile", "nan"], "percentile"),
         (["upscale", "a.mp4", "--quality", "99"], "at most 51"),
+        (["upscale", "a.mp4", "--frame-rate", "0"], "'0' is not a frame rate"),
+        (["upscale", "a.mp4", "--frame-rate", "nan"], "'nan' is not a frame rate"),
         (["upscale", "a.mp4", "--codec", "gif"], "choose one of h264"),
     ],
 )
@@ -154,7 +156,7 @@ JOBS = [
     ["info"],
     ["analyze", "a.mp4", "b c.mp4", "--min-rank", "8", "--percentile", "0.2"],
     ["quantize", "--bits", "4,8", "--method-profile", "reference", "--fresh", "--seed", "7"],
-    ["upscale", "a.mp4", "--bits", "6", "--codec", "png", "--tile", "64", "--start", "3", "--frames", "5"],
+    ["upscale", "a.mp4", "--bits", "6", "--codec", "png", "--start", "3", "--frame-rate", "30000/1001"],
     ["compare", "a.mp4", "--shrink", "--minmax", "--checkpoint", "q", "--device", "cuda:1"],
     ["demo", "--clip", "it's.mp4", "--whole", "--model", "bundled"],
 ]

@@ -8,6 +8,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,16 @@ def _parse_number(text: str) -> float:
     return value
 
 
+def _parse_rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise BadInput(f"'{text}' is not a frame rate; write 24, 23.976 or 30000/1001.")
+    return rate
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -110,6 +121,7 @@ REFERENCE = Kind(str, _show_reference, _exactly(str), _same, "MODEL")
 INTEGER = Kind(int, str, _exactly(int), _same, "N")
 NUMBER = Kind(_parse_number, repr, _load_number, _same, "X")
 SWITCH = Kind(str, str, _exactly(bool), _same, "")
+RATE = Kind(_parse_rate, str, lambda value: _parse_rate(_exactly(str)(value)), str, "FPS")
 BITS = Kind(Bits.parse, str, lambda value: Bits.parse(_exactly(str)(value)), str, "BITS")
 
 

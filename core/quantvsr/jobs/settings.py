@@ -1,9 +1,10 @@
 """Settings that several jobs share, with the same names, defaults and explanations everywhere."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from quantvsr.jobs.base import Job
-from quantvsr.jobs.options import BITS, INTEGER, NUMBER, PATH, REFERENCE, SWITCH, TEXT, Bits, option
+from quantvsr.jobs.options import BITS, INTEGER, NUMBER, PATH, RATE, REFERENCE, SWITCH, TEXT, Bits, option
 from quantvsr.jobs.presets import preset_names
 
 BUNDLED = "bundled"
@@ -61,6 +62,9 @@ class PictureSettings(Job):
     overlap: int | None = option(INTEGER, "Overlap of tiles in LQ pixels.", default=None, least=0, most=2048)
     start: int = option(INTEGER, "First frame, counted from 0.", default=0, least=0)
     frames: int | None = option(INTEGER, "Number of frames; all if left out.", default=None, least=1)
+    frame_rate: Fraction | None = option(  # noqa: RUF009  (makes a field)
+        RATE, "Frames per second of a folder of pictures (25 if left out).", default=None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,17 +56,26 @@ class Piece:
         start: First frame.
         count: Number of frames; None for all that follow.
         region: (y, x, height, width) in the clip's pixels; None for whole frames.
+        frame_rate: Of pictures, which have none themselves.
     """
 
     path: Path
     start: int = 0
     count: int | None = None
     region: tuple[int, int, int, int] | None = None
+    frame_rate: Fraction | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What decides the frames, as JSON values; the content by its hash."""
         region = None if self.region is None else list(self.region)
-        return {"hash": hash_path(self.path), "start": self.start, "count": self.count, "region": region}
+        rate = None if self.frame_rate is None else str(self.frame_rate)
+        return {
+            "hash": hash_path(self.path),
+            "start": self.start,
+            "count": self.count,
+            "region": region,
+            "frame_rate": rate,
+        }
 
     def open(self) -> ClipReader:
         """A reader of these frames, not yet cut to the region.
@@ -74,7 +84,7 @@ class Piece:
             BadInput: The clip cannot be read, or has no such frames.
         """
         stop = None if self.count is None else self.start + self.count
-        return open_clip(self.path, start=self.start, stop=stop)
+        return open_clip(self.path, start=self.start, stop=stop, frame_rate=self.frame_rate)
 
     def frames(self, reader: ClipReader) -> Iterator[Frame]:
         """The frames, numbered from 0 and cut to the region; their times stay."""

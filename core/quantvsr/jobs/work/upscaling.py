@@ -26,7 +26,7 @@ def upscale(job: UpscaleJob, progress: Progress) -> UpscaleResult:
     seconds: dict[str, float] = {}
     if job.checkpoint is not None and job.bits is not None:
         raise BadInput("--checkpoint already says how many bits; leave --bits out.")
-    piece = Piece(Path(job.clip).expanduser(), job.start, job.frames)
+    piece = Piece(Path(job.clip).expanduser(), job.start, job.frames, frame_rate=job.frame_rate)
     target = output_path(job)
     with piece.open() as reader:
         height, width = piece.size(reader)
