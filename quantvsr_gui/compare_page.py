@@ -50,7 +50,7 @@ class Figures(QFrame):
         self.setObjectName("card")
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(18, 12, 18, 12)
-        self._grid.setHorizontalSpacing(28)
+        self._grid.setHorizontalSpacing(22)
         self._grid.setVerticalSpacing(5)
         self._grid.setColumnStretch(0, 1)
 

@@ -28,7 +28,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.setWindowTitle("QuantVSR Studio")
         self.resize(1180, 780)
-        self.setMinimumSize(760, 560)
+        self.setMinimumSize(940, 600)
         self._engine = engine or Engine()
         self._engine.setParent(self)
 

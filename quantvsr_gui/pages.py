@@ -51,7 +51,7 @@ class EmptyPage(Page):
         if step.job:
             inside.addSpacing(10)
             inside.addWidget(label("Until then the command line does it, for example:", "muted"))
-            command = label(job_types()[step.job].example, "command", selectable=True)
+            command = label(job_types()[step.job].example, "command", wrap=True, selectable=True)
             command.setAccessibleName("Command line")
             inside.addWidget(command)
         self.body.addWidget(card)
