@@ -68,7 +68,7 @@ def test_windows_change_nothing_when_the_model_treats_frames_alike(count):
 
 @pytest.mark.parametrize(("tile", "overlap"), [(96, 16), (40, 16), (24, 8), (16, 4)])
 def test_the_tile_plan_hardly_matters(tile, overlap):
-    # The noise is the same for all plans; bicubic reads two pixels past a tile's edge, where the share is low.
+    # All plans share the noise; bicubic reads two pixels past a tile's edge, where its share is low.
     frames = list(clip(5, 50, 70))
     for frame, result in zip(frames, upscale(frames, tile=tile, overlap=overlap), strict=True):
         error = np.abs(result.rgb - expected(frame))
