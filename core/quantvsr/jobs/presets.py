@@ -11,7 +11,8 @@ class Preset:
 
     Attributes:
         name: What the user calls it.
-        windows: Windows recorded over all clips; each gives one calibration sample per sampling step.
+        windows: Windows recorded over all clips; each gives one calibration sample per recorded step.
+        keep_steps: Sampling steps recorded of each window, spread evenly; None for all.
         crop: Width and height of a recorded window in LQ pixels (less where the clip is smaller).
         updates: Optimizer updates of the refinement of L1 and L2.
         bias_updates: Optimizer updates of the bias alignment.
@@ -21,6 +22,7 @@ class Preset:
 
     name: str
     windows: int
+    keep_steps: int | None
     crop: int
     updates: int
     bias_updates: int
@@ -37,11 +39,44 @@ def add(preset: Preset) -> None:
 
 
 # Within three minutes on two cores for the bundled model.
-add(Preset("quick", windows=4, crop=32, updates=60, bias_updates=15, accumulation=1, snapshot_every=20))
+add(
+    Preset(
+        "quick",
+        windows=4,
+        keep_steps=None,
+        crop=32,
+        updates=60,
+        bias_updates=15,
+        accumulation=1,
+        snapshot_every=20,
+    )
+)
 # Some half an hour on two cores, a minute or two on a GPU.
-add(Preset("standard", windows=24, crop=48, updates=600, bias_updates=150, accumulation=2, snapshot_every=50))
+add(
+    Preset(
+        "standard",
+        windows=24,
+        keep_steps=None,
+        crop=48,
+        updates=600,
+        bias_updates=150,
+        accumulation=2,
+        snapshot_every=50,
+    )
+)
 # The reference's budget: 1800 samples, 900 updates of 4 samples in each of the two stages.
-add(Preset("paper", windows=180, crop=64, updates=900, bias_updates=900, accumulation=4, snapshot_every=50))
+add(
+    Preset(
+        "paper",
+        windows=180,
+        keep_steps=10,
+        crop=64,
+        updates=900,
+        bias_updates=900,
+        accumulation=4,
+        snapshot_every=50,
+    )
+)
 
 
 def preset_names() -> tuple[str, ...]:

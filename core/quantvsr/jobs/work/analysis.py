@@ -1,0 +1,206 @@
+"""Calibration samples, complexity and ranks: everything before a layer is changed."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from quantvsr.calibration.allocation import Allocation, RankSettings
+from quantvsr.calibration.complexity import NOT_OBSERVED, Complexity, reference_statistics, register
+from quantvsr.calibration.cost import CostModel, LayerShape
+from quantvsr.calibration.observe import observe
+from quantvsr.calibration.ranks import allocate
+from quantvsr.calibration.samples import RecordSettings, SampleStore, record_samples
+from quantvsr.calibration.table import ComplexityTable
+from quantvsr.errors import BadInput
+from quantvsr.files import atomic_json, make_folder, read_json
+from quantvsr.hashing import hash_path
+from quantvsr.jobs.analyze import AnalyzeJob, AnalyzeResult
+from quantvsr.jobs.presets import preset
+from quantvsr.jobs.settings import MethodSettings
+from quantvsr.jobs.work.clips import LearnClip, learn_clips
+from quantvsr.jobs.work.ledger import Ledger
+from quantvsr.jobs.work.machine import choose_device
+from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers
+from quantvsr.models.registry import model_path, recognise
+from quantvsr.progress import Progress
+
+# Which statistics and which rank rule go with a method; plain min-max has no ranks, so its are ours.
+_STATISTICS = {"reference": "reference by layout"}
+_RANKS = {"reference": RankSettings.reference}
+
+
+@register("reference by layout")
+def reference_by_layout(x: Tensor, name: str, layout: str, frames: int) -> Complexity | None:
+    """The published statistics for any model: the layout says what the published code reads off a name."""
+    if layout == NOT_OBSERVED:
+        return None
+    return reference_statistics(x, f"{name}.temporal_conv" if layout == "temporal" else name)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found out about a model.
+
+    Attributes:
+        samples: Folder of the calibration samples.
+        complexity: `complexity.npz`.
+        ranks: `ranks.json`.
+        charts: Pictures of both.
+        allocation: The ranks.
+        shapes: Sizes of the layers that are quantized.
+        key: Hash of everything that decided this.
+    """
+
+    samples: Path
+    complexity: Path
+    ranks: Path
+    charts: tuple[Path, ...]
+    allocation: Allocation
+    shapes: tuple[LayerShape, ...]
+    key: str
+
+
+def analyze(job: AnalyzeJob, progress: Progress) -> AnalyzeResult:
+    """Run the analysis on its own."""
+    folder = Path(job.out).expanduser()
+    clips = learn_clips(job.clips)
+    recognise(job.model)
+    ledger = Ledger(make_folder(folder / "work"))
+    found = run_analysis(job, clips, folder, ledger, progress)
+    store = SampleStore(found.samples)
+    cost = CostModel(found.shapes, layer_config(job.method_profile, job.bits)).estimate(
+        found.allocation.ranks
+    )
+    return AnalyzeResult(
+        out=folder,
+        complexity=found.complexity,
+        ranks=found.ranks,
+        charts=found.charts,
+        layers=len(found.shapes),
+        samples=len(store),
+        rank_counts=dict(sorted(Counter(found.allocation.ranks.values()).items())),
+        cost=cost.summary(),
+        seconds=ledger.seconds(),
+    )
+
+
+def run_analysis(
+    job: MethodSettings, clips: list[LearnClip], folder: Path, ledger: Ledger, progress: Progress
+) -> Analysis:
+    """Record, observe, allocate; parts that are there already are taken.
+
+    Args:
+        job: Says which model, method and budget.
+        clips: What to learn from.
+        folder: Where complexity.npz, ranks.json and the charts go; samples go into its `work`.
+        ledger: Keeps finished stages.
+        progress: Of all three stages.
+
+    Raises:
+        BadInput: A clip or the model cannot be used.
+    """
+    budget = preset(job.preset)
+    samples, complexity, ranks = folder / "work" / "samples", folder / "complexity.npz", folder / "ranks.json"
+    digest = source_hash(job.model)
+    settings = RecordSettings(budget.windows, budget.crop, job.steps, budget.keep_steps, job.seed)
+
+    def record(inner: Progress) -> dict[str, Any]:
+        store = record_samples(open_full(job), clips, samples, settings, model_digest=digest, progress=inner)
+        return {"samples": len(store)}
+
+    recorded = ledger.stage(
+        "record",
+        {
+            "model": digest,
+            "clips": [[clip.name, clip.digest] for clip in clips],
+            "settings": settings.__dict__,
+            "device": choose_device(job.device).type,
+        },
+        [samples],
+        record,
+        progress.stage("record", 0.0, 0.6),
+    )
+
+    def look(inner: Progress) -> dict[str, Any]:
+        adapter = open_full(job)
+        layers = quantize_layers(adapter, layer_config(job.method_profile, job.bits), 0, job.seed)
+        seen = observe(
+            adapter.denoiser,
+            layers,
+            SampleStore(samples),
+            adapter.layout,
+            frames=adapter.window,
+            kind=_STATISTICS.get(job.method_profile, "default"),
+            device=adapter.device,
+            progress=inner,
+        )
+        seen.table.save(complexity)
+        return {"shapes": [shape.to_json() for shape in seen.shapes], "skipped": layers.skipped}
+
+    observed = ledger.stage(
+        "observe",
+        {"samples": recorded.key, "method": job.method_profile},
+        [complexity],
+        look,
+        progress.stage("observe", 0.6, 0.95),
+    )
+    shapes = tuple(LayerShape.from_json(shape) for shape in observed.figures["shapes"])
+    table = ComplexityTable.load(complexity)
+    settings_of_ranks = rank_settings(job)
+
+    def share(inner: Progress) -> dict[str, Any]:
+        model = CostModel(shapes, layer_config(job.method_profile, job.bits))
+        found = allocate(table, settings_of_ranks, cost=model)
+        content = {**found.to_json(), "bits": str(job.bits), "model": digest}
+        content["shapes"] = observed.figures["shapes"]
+        content["cost"] = model.estimate(found.ranks).summary()
+        atomic_json(ranks, content)
+        return {}
+
+    allocated = ledger.stage(
+        "allocate",
+        {
+            "complexity": observed.key,
+            "ranks": settings_of_ranks.to_json(),
+            "bits": str(job.bits),
+            "method": job.method_profile,
+        },
+        [ranks],
+        share,
+        progress.stage("allocate", 0.95, 1.0),
+    )
+    return Analysis(samples, complexity, ranks, (), read_ranks(ranks), shapes, allocated.key)
+
+
+def rank_settings(job: MethodSettings) -> RankSettings:
+    """The rank rule of a job's method with the job's own numbers.
+
+    Raises:
+        BadInput: The numbers do not go together.
+    """
+    given = {"min_rank": job.min_rank, "max_rank": job.max_rank, "percentile": job.percentile}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return _RANKS.get(job.method_profile, RankSettings)(**chosen)
+
+
+def read_ranks(path: Path) -> Allocation:
+    """The allocation in a ranks.json.
+
+    Raises:
+        BadInput: The file is missing, damaged or something else.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise BadInput(f"{path} is no saved rank allocation; run 'quantvsr analyze' again.")
+    try:
+        return Allocation.from_json(value)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def source_hash(model: str) -> str:
+    """Hash of a model's files: whether stages that used the model can be taken again."""
+    return hash_path(model_path(model))
