@@ -75,8 +75,8 @@ def test_initialisation(golden_folder: Path) -> None:
         layer.mode = "train"
         with torch.no_grad():
             own = layer(golden["x"])
-        # Two float32 decompositions differ by some 1e-6, which can move a code across a tie: only the products
-        # and, loosely, the output are compared; the rest is compared from the golden factors.
+        # Two float32 decompositions differ by some 1e-6, which can move a code across a tie: only the
+        # products and, loosely, the output are compared; the rest is compared from the golden factors.
         difference = torch.linalg.vector_norm(own - golden["out_low_init"])
         assert difference < 0.02 * torch.linalg.vector_norm(golden["out_low_init"]), where
         if layer.L1.numel():

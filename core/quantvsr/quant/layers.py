@@ -4,13 +4,13 @@ Specification, sections 4 to 6; one class for linear layers and convolutions ove
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from quantvsr.errors import BadInput
+from quantvsr.errors import BadInput, BadModel
 from quantvsr.quant import clipping
 from quantvsr.quant.affine import (
     decode,
@@ -270,6 +270,93 @@ class DualBranchLayer(nn.Module):
         """What stage three trains."""
         return [] if self.lba is None else [self.lba]
 
+    def training_state(self) -> dict[str, Tensor]:
+        """Everything training and initialisation set, by name: a snapshot without the plain weight.
+
+        Empty before initialisation.
+        """
+        if not self.initialised:
+            return {}
+        state: dict[str, Tensor] = {"L1": self.L1, "L2": self.L2}
+        for name in ("lba", "activation_clip"):
+            if (value := getattr(self, name)) is not None:
+                state[name] = value
+        for i in range(len(self.parts)):
+            state[f"range_min{i}"], state[f"range_max{i}"] = self.range_min[i], self.range_max[i]
+            state[f"weight_clip{i}"] = cast(Tensor, getattr(self, f"weight_clip{i}"))
+            state[f"signs{i}"] = cast(Tensor, self.signs[i])
+        return {name: value.detach().clone() for name, value in state.items()}
+
+    @torch.no_grad()
+    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `training_state` gave; the parameters stay the same objects where shapes allow.
+
+        Raises:
+            BadModel: The state belongs to a layer of another shape or configuration.
+        """
+        expected = {"L1", "L2"} | {n for n in ("lba", "activation_clip") if getattr(self, n) is not None}
+        kinds = ("range_min", "range_max", "weight_clip", "signs")
+        expected |= {f"{kind}{i}" for i in range(len(self.parts)) for kind in kinds}
+        if set(state) != expected or not self._fits(state["L1"], state["L2"]):
+            raise BadModel(
+                f"The saved state of layer {self.name} does not fit it; use the settings it was made with."
+            )
+        l1, l2 = state["L1"], state["L2"]
+        if self.L1.shape == l1.shape:
+            self.L1.copy_(l1)
+            self.L2.copy_(l2)
+        else:
+            self.rank = l1.shape[1]
+            self._set_factors(l1.clone(), l2.clone())
+        for name in ("lba", "activation_clip"):
+            if name in state:
+                getattr(self, name).copy_(state[name])
+        for i in range(len(self.parts)):
+            self.range_min[i].copy_(state[f"range_min{i}"])
+            self.range_max[i].copy_(state[f"range_max{i}"])
+            self.register_buffer(f"weight_clip{i}", state[f"weight_clip{i}"].to(self.weight.device))
+            self.set_signs(i, state[f"signs{i}"].clone())
+        self._branch_ready = self._ranges_ready = True
+        self._forget_frozen()
+
+    def _fits(self, l1: Tensor, l2: Tensor) -> bool:
+        out, n = self.geometry.out_channels, self.weight[0].numel()
+        return l1.shape == (out, len(l2)) and l2.shape[1:] == (n,)
+
+    @torch.no_grad()
+    def load_reference(
+        self,
+        rank: int,
+        l1: Tensor,
+        l2: Tensor,
+        lba: Tensor,
+        ranges: Sequence[tuple[Tensor, Tensor]],
+        signs: Sequence[Tensor | None],
+    ) -> None:
+        """Take over the parameters of a reference file (see `qparams`).
+
+        Args:
+            rank: The stored rank; may exceed the columns of L1.
+            l1: (O, r).
+            l2: (r, n).
+            lba: (1, O, 1...); ignored without bias alignment.
+            ranges: Lower and upper bounds of each part, kept in their type.
+            signs: Of each part; None where nothing is rotated.
+        """
+        self.rank = rank if self.config.low_rank else 0
+        if self.config.low_rank:
+            self._set_factors(l1, l2)
+        if self.lba is not None:
+            self.lba.copy_(lba)
+        device = self.weight.device
+        for i, (lo, hi) in enumerate(ranges):
+            for kept, value in ((self.range_min, lo), (self.range_max, hi)):
+                kept[i] = nn.Parameter(value.clone().to(device), requires_grad=kept[i].requires_grad)
+            found = signs[i]
+            self.set_signs(i, torch.ones(0, dtype=torch.int8) if found is None else found)
+        self._branch_ready = self._ranges_ready = True
+        self._forget_frozen()
+
     # Weights -----------------------------------------------------------------------------------------------
 
     @property
@@ -442,7 +529,9 @@ class DualBranchLayer(nn.Module):
             The low-bit branch's output, and (features of the first thin operation, weight of the second) or
             None when the rank is 0.
         """
-        if not self.initialised and not self.is_frozen:
+        if self._mode == "frozen" and not self.is_frozen:
+            self.freeze()
+        elif not self.initialised and not self.is_frozen:
             self.initialise()
         geometry, padded = self.geometry, self.config.honour_padding
         with _no_autocast(x.device.type):
@@ -450,7 +539,7 @@ class DualBranchLayer(nn.Module):
             if padded:
                 x = geometry.pad(x)
             x_hat = self.quantized_activation(x)
-            if self._mode == "frozen" or self.is_frozen:
+            if self.is_frozen:
                 weight, first, second = self._weight_hat, self._first, self._second
                 assert weight is not None
             else:
