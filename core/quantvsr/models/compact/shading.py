@@ -61,6 +61,7 @@ class Style:
 
     built: Tensor  # 1 for man-made scenes (upright rectangles, regular textures)
     exponent: Tensor  # a of the size law 1/r^a
+    calm: Tensor  # 1 for scenes of a few plain things
     density: Tensor  # expected number of shapes in the largest bucket
     smallest: Tensor  # radius in drawing pixels under which nothing is drawn
     plain: Tensor  # share of shapes without texture
@@ -76,7 +77,7 @@ def random_style(rng: Rng, count: int, size: int) -> Style:
     night = rng.chance(count, 1, p=0.1).float()
     built = rng.chance(count, 1, p=0.5).float()
     spread = rng.uniform(count, 1, low=0.6, high=1.5)
-    middle = rng.normal(count, 1, scale=0.4) - 1.55
+    middle = rng.normal(count, 1, scale=0.4) - 1.75
     light = (middle + spread * rng.normal(count, 6)).exp()
     # Hues of earth and skin, leaves, and sky are common; a scene has two, and few vivid colours.
     common = torch.tensor([0.55, 0.55, 0.75, 1.5, 3.75, 3.75], device=rng.device)
@@ -84,18 +85,21 @@ def random_style(rng: Rng, count: int, size: int) -> Style:
     pair = torch.where(rng.chance(count, 2, p=0.25), rng.uniform(count, 2, high=2 * math.pi), pair)
     hue = pair.gather(1, rng.integers(count, 6, high=2)) + rng.normal(count, 6, scale=0.3)
     vivid = rng.chance(count, 6, p=0.07).float()
-    dull = rng.uniform(count, 1, low=0.02, high=0.2)
+    dull = rng.uniform(count, 1, low=0.02, high=0.16)
     chroma = dull * rng.uniform(count, 6, low=0.1, high=1.6) + vivid * 0.3
     wheel = torch.stack([torch.cos(hue - shift) for shift in (0.0, 2.094, 4.189)], -1)
     warm = torch.tensor([0.12, 0.0, -0.14], device=rng.device) * rng.normal(count, 1, 1)
     palette = light[..., None] * torch.exp(1.6 * chroma[..., None] * wheel + warm)
     busy = rng.uniform(count, 1)
+    # Calm scenes: a few large, plain things; photographs have much sky, wall and blur.
+    calm = busy < 0.22
     return Style(
         built=built,
         exponent=rng.uniform(count, 1, low=2.0, high=3.0),
-        density=rng.log_uniform(count, 1, low=2.0, high=12.0),
-        smallest=torch.where(busy < 0.35, rng.log_uniform(count, 1, low=12.0, high=120.0), 3.0) * scale,
-        plain=rng.uniform(count, 1, low=0.0, high=0.6),
+        density=torch.where(calm, 2.0, rng.log_uniform(count, 1, low=2.0, high=12.0)),
+        calm=calm.float(),
+        smallest=torch.where(busy < 0.5, rng.log_uniform(count, 1, low=12.0, high=150.0), 3.0) * scale,
+        plain=torch.where(calm, 0.85, rng.uniform(count, 1, low=0.0, high=0.6)),
         shadow=rng.uniform(count, 1, low=-0.3, high=0.8).clamp(min=0),
         night=night,
         turn=torch.where(
@@ -162,6 +166,8 @@ def _texture_choice(rng: Rng, atlas: TextureAtlas, style: Style, slots: int) -> 
     like = structured * style.built + (1 - structured) * (1 - style.built) + 0.15
     # A scene uses few materials: most weights are near zero.
     weights = like * rng.uniform(count, families).pow(4)
+    signs = rng.chance(count, p=0.2) * 0.4
+    weights[:, atlas.family_index("text")[0]] += signs
     family = _pick(rng, weights, count, slots)
     row = atlas.starts[family] + (rng.uniform(count, slots) * atlas.counts[family]).long()
     return row, structured[family] > 0
@@ -223,7 +229,9 @@ def shape_parameters(
         "u0": rng.uniform(count, slots, high=atlas.size),
         "grain_row": rng.integers(count, slots, low=atlas.rows["noise"].start, high=atlas.rows["noise"].stop),
         "grain": torch.where(
-            plain & rng.chance(count, slots, p=0.5), 0.0, rng.uniform(count, slots).square() * 3.0
+            plain & rng.chance(count, slots, p=0.5 + 0.5 * style.calm),
+            0.0,
+            rng.uniform(count, slots).square() * 3.0,
         ),
         "outline": outlined * rng.log_uniform(count, slots, low=1.5, high=6.0) * scale**0.5,
         "outline_tone": torch.where(rng.chance(count, slots, p=0.7), 0.1, 2.5),
@@ -304,10 +312,9 @@ def _focus(rng: Rng, front: Tensor, ground: Tensor) -> Tensor:
 
 
 def _tone(rng: Rng, linear: Tensor) -> Tensor:
-    """Camera: exposure, a soft shoulder, display gamma 2.2, contrast."""
+    """Display gamma 2.2 and contrast."""
     count = linear.shape[0]
-    gain = rng.log_uniform(count, 1, 1, 1, low=0.7, high=1.5)
-    shown = (1 - torch.exp(-linear.clamp(min=0) * gain)).pow(1 / 2.2)
+    shown = linear.clamp(0, 1).pow(1 / 2.2)
     # The usual S-curve of cameras, in varying strength.
     return torch.lerp(shown, shown * shown * (3 - 2 * shown), rng.uniform(count, 1, 1, 1))
 
@@ -337,6 +344,7 @@ def render_scenes(
     keys = paint(leaves, buckets, table, drawn)
     look = shape_parameters(rng, style, leaves, atlas, drawn)
     limit = (rng.uniform(count, low=0.5, high=0.85) * (1 << 30)).int()[:, None, None, None]
+    gain = rng.log_uniform(count, 1, 1, 1, low=0.7, high=1.5)
     fronts, grounds = [], []
     chunk = max(1, (1 << 23) // drawn**2)
     for start in range(0, count, chunk):
@@ -346,10 +354,13 @@ def render_scenes(
         colour = colour * (
             1 - style.shadow[part, :, None, None] * _shadow(keys[part], light_angle, reach).clamp(0, 1)
         )
+        # The shoulder comes before the averaging, else all edge pixels of a lamp would saturate: jagged.
+        colour = 1 - torch.exp(-colour * gain[part])
         near = (keys[part, None] > limit[part]).float()
         fronts.append(F.avg_pool2d(torch.cat([colour * near, near], 1), 2))
         grounds.append(F.avg_pool2d(colour * (1 - near), 2))
     picture = _focus(rng, torch.cat(fronts), torch.cat(grounds))
     haze = blur(rng.normal(count, 1, size, size), torch.full((count,), size / 8.0, device=rng.device))
     haze = haze / haze.std((2, 3), keepdim=True) * rng.uniform(count, 1, 1, 1, low=0.0, high=0.45)
+    haze = haze - 0.7 * haze.amax((2, 3), keepdim=True)  # mostly darker: little light is cut off at white
     return torch.cat([_tone(rng, picture[:, :3] * haze.exp()), picture[:, 3:]], 1)
