@@ -31,10 +31,15 @@ def default_results() -> Path:
 
 
 def main(results: Path | None = None) -> int:
-    """Open the window and run until it is closed; returns the exit code."""
+    """Open the window and run until it is closed; returns the exit code.
+
+    With `--check` among the arguments the window closes by itself as soon as it has been shown.
+    """
     app = make_application(sys.argv)
     window = MainWindow(results or default_results())
     window.show()
+    if "--check" in sys.argv[1:]:
+        QTimer.singleShot(0, window.close)
     # Ctrl-C in the terminal closes the window properly. Python sees a signal only while it runs some code.
     signal.signal(signal.SIGINT, lambda *_: window.close())
     awake = QTimer()
