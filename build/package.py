@@ -1,7 +1,7 @@
 """Make a stand-alone app in dist/ and try it: `make package`.
 
-The result runs on this kind of system and processor only. The size is torch's: a CPU build of torch makes a much
-smaller app than the CUDA build.
+The result runs on this kind of system and processor only. Most of its size is torch's: with torch's CPU build
+the app is much smaller than with the CUDA build.
 """
 
 import os
@@ -20,19 +20,10 @@ def run(*command: str, **environment: str) -> None:
 
 def main() -> None:
     """Install PyInstaller, build, and start both programs once."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q")
     run(*pip, "-c", "constraints.txt", "pyinstaller")
-    run(
-        *(
-            sys.executable,
-            "-m",
-            "PyInstaller",
-            "build/quantvsr-studio.spec",
-            "--noconfirm",
-            "--log-level=WARN",
-        ),
-        *("--distpath", "dist", "--workpath", "dist/.work"),
-    )
+    pyinstaller = (sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=WARN")
+    run(*pyinstaller, "--distpath=dist", "--workpath=dist/.work", "build/quantvsr-studio.spec")
     suffix = ".exe" if sys.platform == "win32" else ""
     run(str(FOLDER / f"quantvsr{suffix}"), "info")
     run(str(FOLDER / f"quantvsr-studio{suffix}"), "--check", QT_QPA_PLATFORM="offscreen")
