@@ -347,6 +347,11 @@ def _record_window(
         yield Sample(inputs, output, info)
 
 
+def infos_of(samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Where each sample comes from; a store tells without reading tensors."""
+    return samples.infos() if isinstance(samples, SampleStore) else [sample.info for sample in samples]
+
+
 def split_windows(infos: Sequence[Mapping[str, Any]], holdout: int) -> tuple[list[int], list[int]]:
     """Split samples into training and held-out ones, whole windows at a time.
 

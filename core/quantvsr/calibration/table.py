@@ -13,6 +13,7 @@ from quantvsr.errors import BadInput
 from quantvsr.files import atomic_path
 
 _VERSION = 1
+_FLAT = ("spatial", "temporal", "sample", "scale", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class ComplexityTable:
         temporal: Temporal complexity, float32, flat.
         sample: Number of the calibration sample each value comes from, int32, flat.
         scale: Root mean square of the layer's input for each value, float32, flat; NaN where not measured.
+        low: Minimum of the layer's input for each value, float32, flat; NaN where not measured.
+        high: Maximum of the layer's input for each value, float32, flat; NaN where not measured.
         times: Timestep of each calibration sample (the model's own unit), float64; NaN where unknown.
     """
 
@@ -38,10 +41,12 @@ class ComplexityTable:
     temporal: NDArray[np.float32]
     sample: NDArray[np.int32]
     scale: NDArray[np.float32]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
     times: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        flat = {len(self.spatial), len(self.temporal), len(self.sample), len(self.scale)}
+        flat = {len(getattr(self, part)) for part in _FLAT}
         if len(self.offsets) != len(self.names) + 1 or flat != {int(self.offsets[-1])}:
             raise ValueError("the parts of a complexity table do not have matching lengths")
         if len(set(self.names)) != len(self.names):
@@ -54,6 +59,7 @@ class ComplexityTable:
         *,
         samples: Mapping[str, ArrayLike] | None = None,
         scales: Mapping[str, ArrayLike] | None = None,
+        bounds: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
         times: ArrayLike | None = None,
     ) -> "ComplexityTable":
         """Build a table from `layer -> (spatial values, temporal values)`.
@@ -62,6 +68,7 @@ class ComplexityTable:
             layers: One value per sample for each of the two statistics, in network order of the layers.
             samples: Sample number of each value; counted from 0 within a layer if left out.
             scales: Activation scale of each value.
+            bounds: Minima and maxima of each value's input.
             times: Timestep of each sample.
         """
         spatial = [np.asarray(a, np.float32).reshape(-1) for a, _ in layers.values()]
@@ -73,10 +80,9 @@ class ComplexityTable:
             np.asarray(samples[name], np.int32) if samples is not None else np.arange(count, dtype=np.int32)
             for name, count in zip(layers, counts, strict=True)
         ]
-        sizes = [
-            np.asarray(scales[name], np.float32) if scales is not None else np.full(count, np.nan, np.float32)
-            for name, count in zip(layers, counts, strict=True)
-        ]
+        blank = {name: np.full(count, np.nan) for name, count in zip(layers, counts, strict=True)}
+        sizes = [np.asarray((scales or blank)[name]) for name in layers]
+        edges = bounds or {name: (values, values) for name, values in blank.items()}
         total = max((int(part.max()) + 1 for part in numbers if len(part)), default=0)
         return cls(
             names=tuple(layers),
@@ -85,6 +91,8 @@ class ComplexityTable:
             temporal=_join(temporal, np.float32),
             sample=_join(numbers, np.int32),
             scale=_join(sizes, np.float32),
+            low=_join([np.asarray(edges[name][0]) for name in layers], np.float32),
+            high=_join([np.asarray(edges[name][1]) for name in layers], np.float32),
             times=np.full(total, np.nan) if times is None else np.asarray(times, np.float64),
         )
 
@@ -128,10 +136,7 @@ class ComplexityTable:
                 version=np.int64(_VERSION),
                 names=np.array(self.names, dtype=np.str_),
                 offsets=self.offsets,
-                spatial=self.spatial,
-                temporal=self.temporal,
-                sample=self.sample,
-                scale=self.scale,
+                **{part: getattr(self, part) for part in _FLAT},
                 times=self.times,
             )
 

@@ -10,6 +10,7 @@ def small() -> ComplexityTable:
         {"a": ([1.0, 3.0], [0.0, np.nan]), "b": ([2.0], [5.0])},
         samples={"a": [0, 4], "b": [4]},
         scales={"a": [1.0, 2.0], "b": [3.0]},
+        bounds={"a": ([-1.0, -2.0], [1.0, 2.0]), "b": ([-3.0], [3.0])},
         times=[0.0, 0.25, 0.5, 0.75, 1.0],
     )
 
@@ -37,7 +38,7 @@ def test_file_keeps_everything(tmp_path):
     table.save(tmp_path / "complexity.npz")
     back = ComplexityTable.load(tmp_path / "complexity.npz")
     assert back.names == table.names
-    for part in ("offsets", "spatial", "temporal", "sample", "scale", "times"):
+    for part in ("offsets", "spatial", "temporal", "sample", "scale", "low", "high", "times"):
         np.testing.assert_array_equal(getattr(back, part), getattr(table, part))
     assert [p.name for p in tmp_path.iterdir()] == ["complexity.npz"]
 
