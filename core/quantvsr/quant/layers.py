@@ -411,9 +411,8 @@ class DualBranchLayer(nn.Module):
             for name in ("codes", "scale", "zero_point"):
                 self.register_buffer(f"_{name}{i}", None, persistent=False)
         self.register_buffer("_weight_hat", None, persistent=False)
-        self.register_buffer("_first", None, persistent=False)
-        self.register_buffer("_second", None, persistent=False)
-        self.register_buffer("_stored_bias", None, persistent=False)
+        for name in ("l1", "l2", "first", "second", "stored_bias"):
+            self.register_buffer(f"_{name}", None, persistent=False)
 
     @torch.no_grad()
     def freeze(self) -> None:
@@ -458,12 +457,52 @@ class DualBranchLayer(nn.Module):
             code, scale, zero_point = values
             hats.append(decode(code.float(), scale, zero_point))
         self._weight_hat = hats[0] if len(hats) == 1 else torch.cat(hats, 1)
+        # Copies: L1 and L2 may be trained on, which must not reach what was encoded beside them.
+        self._l1, self._l2 = (factor.detach().float().clone() for factor in (l1, l2))
         if l1.shape[1]:
-            first, second = thin_weights(
-                l1.detach().float(), l2.detach().float(), self.weight.shape, self.geometry.groups
-            )
+            first, second = thin_weights(self._l1, self._l2, self.weight.shape, self.geometry.groups)
             self._first, self._second = first.contiguous(), second.contiguous()
         self._stored_bias = bias
+
+    @torch.no_grad()
+    def load_frozen(
+        self,
+        rank: int,
+        codes: list[Tensor],
+        scales: list[Tensor],
+        zero_points: list[Tensor],
+        l1: Tensor,
+        l2: Tensor,
+        bias: Tensor | None,
+    ) -> None:
+        """Take over everything of a stored layer and switch to mode "frozen" (signs and clips are set apart).
+
+        The layer can be trained on: L1, L2 and lba continue from the stored values, ranges from new ones.
+
+        Args:
+            rank: As chosen when it was made.
+            codes: As for `set_frozen`, and so the others.
+            scales: Per part.
+            zero_points: Per part.
+            l1: (O, r).
+            l2: (r, n).
+            bias: (O,) or None.
+
+        Raises:
+            ValueError: A shape does not fit.
+        """
+        fits = self._fits(l1, l2) and (bias is None or bias.shape == (self.geometry.out_channels,))
+        if not fits:
+            raise ValueError("factors or bias of another shape")
+        self.rank = rank
+        self._set_factors(l1, l2)
+        self._branch_ready = True
+        if bias is not None and self.lba is not None:
+            own = 0 if self.bias is None else self.bias.float()
+            self.lba.copy_((bias - own).reshape(self.lba.shape))
+        self._ranges_ready = False  # found anew when training goes on
+        self.set_frozen(codes, scales, zero_points, l1, l2, bias)
+        self._mode = "frozen"
 
     def _frozen(self, name: str) -> tuple[Tensor, ...]:
         if not self.is_frozen:
@@ -481,6 +520,12 @@ class DualBranchLayer(nn.Module):
     def zero_points(self) -> tuple[Tensor, ...]:
         """Weight zero points of each part, whole numbers in float32, shaped like the scales."""
         return self._frozen("zero_point")
+
+    def frozen_factors(self) -> tuple[Tensor, Tensor]:
+        """L1 and L2 as encoded beside the codes, float32 with the values they have at rest."""
+        if self._l1 is None or self._l2 is None:
+            raise RuntimeError("the layer holds no encoded weight: call freeze()")
+        return self._l1, self._l2
 
     def total_bias(self) -> Tensor | None:
         """Bias plus lba, (O,), with the value it has at rest; None where there is neither."""
