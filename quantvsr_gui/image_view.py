@@ -40,7 +40,7 @@ class ImageView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the picture."""
         painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor("#14161a"))
+        painter.fillRect(self.rect(), QColor(theme.SURROUND))
         if self._pixmap.isNull():
             painter.setPen(QColor(theme.MUTED))
             margin = self.rect().adjusted(16, 16, -16, -16)

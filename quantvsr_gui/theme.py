@@ -6,12 +6,15 @@ from PySide6.QtWidgets import QApplication
 from quantvsr.resources import resource
 
 BACKGROUND = "#1b1e24"
+SURROUND = "#14161a"  # around pictures
 PANEL = "#22262e"
 RAISED = "#2b303a"
 LINE = "#363c48"
 TEXT = "#e6e9ee"
 MUTED = "#9aa3b2"
+DISABLED = "#666e7c"
 ACCENT = "#4cc2a8"
+ACCENT_HOVER = "#63d0b8"
 ON_ACCENT = "#0d1f1a"
 ALERT = "#f08b7d"
 
@@ -43,11 +46,11 @@ QToolTip {{ color: {TEXT}; background: {RAISED}; border: 1px solid {LINE}; paddi
 QPushButton {{ background: {RAISED}; border: 1px solid {LINE}; border-radius: 6px; padding: 7px 16px; }}
 QPushButton:hover {{ border-color: {MUTED}; }}
 QPushButton:focus {{ border-color: {ACCENT}; }}
-QPushButton:disabled {{ color: #666e7c; background: {PANEL}; }}
+QPushButton:disabled {{ color: {DISABLED}; background: {PANEL}; }}
 #primary {{ background: {ACCENT}; color: {ON_ACCENT}; border-color: {ACCENT}; font-weight: 600; }}
-#primary:hover {{ background: #63d0b8; }}
+#primary:hover {{ background: {ACCENT_HOVER}; }}
 #primary:focus {{ border-color: {TEXT}; }}
-#primary:disabled {{ background: {PANEL}; color: #666e7c; border-color: {LINE}; }}
+#primary:disabled {{ background: {PANEL}; color: {DISABLED}; border-color: {LINE}; }}
 
 QProgressBar {{ background: {PANEL}; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }}
 QProgressBar::chunk {{ background: {ACCENT}; border-radius: 3px; }}
