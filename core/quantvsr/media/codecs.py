@@ -1,4 +1,4 @@
-"""What each output codec can do: encoder, containers, pixel formats and limits. A new codec is one more entry."""
+"""What each output codec can do: encoder, containers, pixel formats, limits. A new one is one more entry."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -158,8 +158,8 @@ def check_output_size(codec_name: str, width: int, height: int) -> None:
     codec = find_codec(codec_name)
     if min(width, height) < codec.min_side:
         raise BadInput(
-            f"{codec.title} cannot hold pictures of {width}x{height} (at least {codec.min_side} pixels a side);"
-            " choose ffv1 or png."
+            f"{codec.title} cannot hold pictures of {width}x{height} (at least {codec.min_side} pixels a "
+            "side); choose ffv1 or png."
         )
     if max(width, height) > codec.max_side or width * height > codec.max_area:
         limit = f"at most {codec.max_side} pixels a side and {codec.max_area / 1e6:.1f} million in all"

@@ -1,7 +1,7 @@
 """Between stored samples and gamma-encoded RGB in 0..1, at full precision.
 
-FFmpeg's scaler only brings chroma to full size here; the matrix is applied in float32, because the scaler's own
-16-bit RGB output maps white to 254.0 of 255. Codes of ITU-T H.273.
+FFmpeg's scaler only brings chroma to full size here; the matrix is applied in float32, because the scaler's
+own 16-bit RGB output maps white to 254.0 of 255. Codes of ITU-T H.273.
 """
 
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ def is_hd(width: int, height: int) -> bool:
 def colour_of(frame: av.VideoFrame, context: VideoCodecContext) -> ColourInfo:
     """The colour description of a decoded frame, gaps filled in as players do.
 
-    Untagged matrices follow the primaries, else the size; untagged YUV is limited range, grey and RGB are full.
+    Untagged matrices follow the primaries, else the size; untagged YUV is limited range, grey and RGB full.
 
     Args:
         frame: As decoded.
@@ -116,8 +116,8 @@ def colour_of(frame: av.VideoFrame, context: VideoCodecContext) -> ColourInfo:
     transfer = _name(TRANSFERS, _known(frame.color_trc, context.color_trc))
     if frame.format.is_rgb or frame.format.has_palette or frame.format.is_bayer:
         return ColourInfo(primaries, transfer, "rgb", True, tagged=True)
-    is_grey = name.startswith(("gray", "ya", "mono"))
-    full = frame.color_range == _FULL or name.startswith("yuvj") or (is_grey and frame.color_range != _LIMITED)
+    grey = name.startswith(("gray", "ya", "mono"))
+    full = frame.color_range == _FULL or name.startswith("yuvj") or (grey and frame.color_range != _LIMITED)
     matrix = _name(MATRICES, _known(frame.colorspace, context.colorspace))
     if matrix == "ycgco" or matrix in _WEIGHTS:
         return ColourInfo(primaries, transfer, matrix, full, tagged=True)
@@ -192,7 +192,7 @@ class FrameConverter:
         Returns:
             float32 (height, width, 3), gamma-encoded, 0..1, not yet turned upright.
         """
-        has_alpha = any(component.is_alpha for component in frame.format.components) or frame.format.has_palette
+        has_alpha = frame.format.has_palette or any(part.is_alpha for part in frame.format.components)
         if colour.matrix == "rgb":
             rgb, alpha = self._from_rgb(frame, has_alpha)
         elif frame.format.name.startswith("gray"):
@@ -276,7 +276,7 @@ _HDR_PEAK = 1000.0  # cd/m2 shown as SDR white
 def hdr_to_sdr(rgb: np.ndarray, transfer: str) -> np.ndarray:
     """Tone-map BT.2020 PQ or HLG to SDR BT.709 as a display of gamma 2.4 shows it.
 
-    A fixed curve (extended Reinhard on the brightest channel, 1000 cd/m2 to white) so that frames do not pump.
+    A fixed curve (extended Reinhard on the brightest channel, 1000 cd/m2 to white): frames do not pump.
 
     Args:
         rgb: float32 (height, width, 3), PQ- or HLG-encoded, 0..1.
@@ -350,7 +350,7 @@ PIXEL_LAYOUTS = {
 def _plane(frame: av.VideoFrame, index: int, dtype: type) -> np.ndarray:
     """A writable view of a plane without the padding at the end of its rows."""
     plane = frame.planes[index]
-    rows = np.frombuffer(plane, dtype=dtype).reshape(plane.height, -1)
+    rows = np.frombuffer(memoryview(plane), dtype=dtype).reshape(plane.height, -1)
     return rows[:, : plane.width]
 
 
@@ -408,7 +408,7 @@ def _fill_rgb(frame: av.VideoFrame, values: np.ndarray, layout: PixelLayout, dty
         for index, channel in enumerate((1, 2, 0)):
             _plane(frame, index, dtype)[:] = codes[..., channel]
         return
-    rows = np.frombuffer(frame.planes[0], dtype=np.uint8).reshape(frame.height, -1)
+    rows = np.frombuffer(memoryview(frame.planes[0]), dtype=np.uint8).reshape(frame.height, -1)
     pixels = rows[:, : frame.width * 4].reshape(frame.height, frame.width, 4)
     pixels[..., :3] = codes[..., ::-1]
     pixels[..., 3] = 255
@@ -424,7 +424,7 @@ def tag_frame(frame: av.VideoFrame, colour: ColourInfo, layout: PixelLayout) -> 
 
 
 def output_colour(source: ColourInfo | None, width: int, height: int) -> ColourInfo:
-    """How pictures read from `source` are to be encoded: its own tags where YUV was tagged, else the usual ones.
+    """How pictures read from `source` are to be encoded: with its own tags, or the usual ones if it has none.
 
     HDR arrives tone-mapped, so it leaves as BT.709. The range written is always limited.
     """

@@ -20,9 +20,9 @@ def _histogram(luma: np.ndarray) -> np.ndarray:
 class CutDetector:
     """Tells, frame by frame, whether a new scene begins.
 
-    A cut is a frame whose small luma picture differs from the one before by more than `threshold`, and by more
-    than `contrast` times the usual difference of this scene (so that fast but steady motion is no cut). Grey-level
-    histograms, blind to motion, must change too unless the difference is very large.
+    A cut is a frame whose small luma picture differs from the one before by more than `threshold`, and by
+    more than `contrast` times the usual difference of this scene (so that fast but steady motion is no cut).
+    Grey-level histograms, blind to motion, must change too unless the difference is very large.
 
     Args:
         threshold: Least mean absolute difference of luma (0..1) that can be a cut.

@@ -1,5 +1,6 @@
 """Clips made of image files: a folder in natural order, or one image."""
 
+import itertools
 import re
 import warnings
 from dataclasses import dataclass
@@ -122,8 +123,8 @@ def _read_deep(path: Path, header: ImageHeader) -> np.ndarray:
         raise BadInput(f"{path} is a damaged image; write it again or leave it out.")
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
-    if np.issubdtype(pixels.dtype, np.integer):
-        scaled = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    if pixels.dtype.kind == "u":
+        scaled = pixels.astype(np.float32) / np.float32(256**pixels.itemsize - 1)
     else:
         scaled = np.clip(np.nan_to_num(pixels.astype(np.float32)), 0, 1)
     order = [2, 1, 0] if scaled.shape[2] == 3 else [2, 1, 0, 3]
@@ -156,7 +157,7 @@ def _gap_warning(files: list[Path]) -> str | None:
         if not digits:
             return None
         numbers.append(int(digits[-1]))
-    steps = [after - before for before, after in zip(numbers, numbers[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(numbers)]
     if not steps or min(steps) != 1 or max(steps) == 1:
         return None
     first = next(before + 1 for before, step in zip(numbers, steps, strict=False) if step > 1)
@@ -182,10 +183,8 @@ def probe_images(path: Path, frame_rate: Fraction | None) -> tuple[ClipInfo, lis
         other = read_header(file)
         bits = max(bits, other.bits)
         if (other.width, other.height) != (header.width, header.height):
-            raise BadInput(
-                f"{file} is {other.width}x{other.height} but {files[0].name} is {header.width}x{header.height};"
-                " make all images of the folder the same size."
-            )
+            sizes = f"{other.width}x{other.height} but {files[0].name} is {header.width}x{header.height}"
+            raise BadInput(f"{file} is {sizes}; make all images of the folder the same size.")
     gap = _gap_warning(files)
     if gap:
         notes.append(gap)

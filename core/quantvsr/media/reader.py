@@ -1,15 +1,18 @@
 """Reading clips: any video FFmpeg opens, a folder of images, or one image."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.stream import VideoStream
 
 from quantvsr.errors import BadInput
@@ -17,7 +20,7 @@ from quantvsr.media import images
 from quantvsr.media.colour import HDR_TRANSFERS, FrameConverter, colour_of
 from quantvsr.media.deinterlace import Deinterlacer
 from quantvsr.media.orientation import Orientation, from_display_matrix
-from quantvsr.media.source import Damage, clip_start, decode, open_input, picture_stream
+from quantvsr.media.source import Damage, clip_start, decode, is_cover, open_input, picture_stream
 from quantvsr.media.types import ClipInfo, Frame
 
 # Rates outside of this are a container's notion of its clock, not a rate of pictures.
@@ -90,11 +93,12 @@ class ClipReader:
 
     @property
     def expected_frames(self) -> int | None:
-        """How many frames will come, as far as is known."""
+        """How many frames will come, about; None if nothing tells. For progress, not for counting."""
         total = self.info.frames
-        if total is None:
-            return None if self.stop is None else self.stop - self.start
-        return max(min(total, self.stop if self.stop is not None else total) - self.start, 0)
+        if total is None and self.info.duration is not None:
+            total = max(round(self.info.duration * self.info.frame_rate), 1)
+        ends = [end for end in (total, self.stop) if end is not None]
+        return max(min(ends) - self.start, 0) if ends else None
 
     def __iter__(self) -> Iterator[Frame]:
         frames = self._frames()
@@ -174,11 +178,12 @@ def _frame_count(stream: VideoStream) -> int | None:
 
 
 def _orientation_of(frame: av.VideoFrame) -> Orientation:
-    try:
-        matrix = frame.side_data["DISPLAYMATRIX"]
-    except KeyError:
-        return Orientation()
-    return from_display_matrix(np.frombuffer(matrix, dtype=np.int32).tolist())
+    # PyAV's stubs take this for a mapping of names.
+    items: Any = frame.side_data
+    for data in items:
+        if data.type == SideDataType.DISPLAYMATRIX:
+            return from_display_matrix(np.frombuffer(bytes(data), dtype=np.int32).tolist())
+    return Orientation()
 
 
 def _probe_video(path: Path, frame_rate: Fraction | None) -> ClipInfo:
@@ -202,15 +207,15 @@ def _describe(
     rate = _rate_of(stream)
     if frame.pts is None:
         rate = frame_rate or stream.guessed_rate or rate
-        notes.append(f"The file has no time stamps; {rate or images.DEFAULT_RATE} frames per second are assumed.")
+        rate = rate or images.DEFAULT_RATE
+        notes.append(f"The file has no time stamps; {rate} frames per second are assumed.")
     rate = rate or images.DEFAULT_RATE
     colour = colour_of(frame, stream.codec_context)
     if colour.transfer in HDR_TRANSFERS:
         notes.append("HDR (BT.2020 PQ or HLG) is tone-mapped to SDR BT.709.")
     if frame.interlaced_frame:
         notes.append("The video is interlaced; it is deinterlaced, one frame per frame.")
-    pictures = [s for s in container.streams.video if s.codec_context is not None]
-    if sum(not s.disposition for s in pictures if s is not stream) and len(pictures) > 1:
+    if sum(not is_cover(s) for s in container.streams.video) > 1:
         notes.append(f"The file has several video streams; number {stream.index} is used.")
     orientation = _orientation_of(frame)
     width, height = frame.width, frame.height
@@ -263,6 +268,31 @@ class _Clock:
         return time
 
 
+def _with_durations(frames: Iterator[Frame], info: ClipInfo) -> Iterator[Frame]:
+    """Set durations to the step to the next frame; what files say is wrong where uneven frames are reordered.
+
+    The last frame lasts to the stream's end if all frames came, else as it says itself, else one mean step.
+    """
+    held: Frame | None = None
+    first = Fraction(0)
+    for frame in frames:
+        if held is None:
+            first = frame.time
+        else:
+            yield dataclasses.replace(held, duration=frame.time - held.time)
+        held = frame
+    if held is None:
+        return
+    mean = 1 / info.frame_rate
+    # Streams without time stamps say one tick of a very fine clock.
+    step = held.duration if held.duration and held.duration > mean / 10 else mean
+    if info.duration is not None and held.index + 1 == info.frames:
+        rest = first + Fraction(info.duration).limit_denominator(10**6) - held.time
+        if rest > 0:
+            step = rest
+    yield dataclasses.replace(held, duration=step)
+
+
 class VideoReader(ClipReader):
     """Reads a video stream."""
 
@@ -276,7 +306,8 @@ class VideoReader(ClipReader):
             damage = Damage()
             shown = 0
             end: Fraction | None = None
-            for frame in itertools.islice(self._all(container, stream, damage), self.stop):
+            frames = _with_durations(self._all(container, stream, damage), self.info)
+            for frame in itertools.islice(frames, self.stop):
                 shown += 1
                 end = frame.time + (frame.duration or 0)
                 if frame.index >= self.start:
@@ -337,5 +368,3 @@ class VideoReader(ClipReader):
         elif damage.bad_packets or damage.bad_frames or damage.ended:
             count = damage.bad_packets + damage.bad_frames
             self._warn(f"{max(count, 1)} damaged place(s) in the video were concealed.")
-
-

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import av.error
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
@@ -39,9 +39,7 @@ def open_input(path: Path) -> InputContainer:
     check_readable(path)
     try:
         # The prefix and the list keep a name or a playlist inside from being taken for a network address.
-        return av.open(
-            f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"}
-        )
+        return av.open(f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
     except av.error.FFmpegError as error:
         raise BadInput(
             f"{path} cannot be opened as a video ({_reason(error)}); it is cut off, damaged or not a video."
@@ -49,8 +47,12 @@ def open_input(path: Path) -> InputContainer:
 
 
 def _reason(error: av.error.FFmpegError) -> str:
-    log = error.log[2].strip() if error.log else ""
-    return (log or error.strerror or "unknown reason").rstrip(".")
+    return (error.strerror or "unknown reason").rstrip(".")
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a video stream is only a picture of the whole, such as cover art."""
+    return bool(stream.disposition & _NOT_THE_PICTURE)
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -59,7 +61,7 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     Raises:
         BadInput: There is none, or nothing here decodes it.
     """
-    streams = [s for s in container.streams.video if not s.disposition & _NOT_THE_PICTURE]
+    streams = [s for s in container.streams.video if not is_cover(s)]
     if not streams:
         what = "only sound" if container.streams.audio else "no video stream"
         raise BadInput(f"{path} has no video ({what}); choose a file with a video stream.")
@@ -73,6 +75,9 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
 def decoder_for(stream: VideoStream) -> VideoCodecContext:
     """The decoder of a stream; FFmpeg's own VP8 and VP9 decoders drop transparency, libvpx keeps it."""
     context = stream.codec_context
+    # FFmpeg conceals damage in H.264 only without slice threads, and alike in every run only without threads.
+    context.thread_type = "NONE"
+    context.thread_count = 1
     libvpx = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.name)
     if libvpx and stream.metadata.get("alpha_mode") == "1" and libvpx in av.codecs_available:
         decoder = av.CodecContext.create(libvpx, "r")
@@ -136,6 +141,6 @@ def clip_start(container: InputContainer) -> Fraction:
     starts = [
         s.start_time * s.time_base
         for s in (*container.streams.video, *container.streams.audio)
-        if s.start_time is not None and s.time_base and not s.disposition & _NOT_THE_PICTURE
+        if s.start_time is not None and s.time_base and not is_cover(s)
     ]
     return min(starts, default=Fraction(0))

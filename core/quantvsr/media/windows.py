@@ -16,9 +16,9 @@ class TemporalWindow:
     Attributes:
         start: Clip number of the first frame.
         length: Number of positions.
-        indices: Clip number of the frame at each position; a scene shorter than the window repeats its last one.
-        weights: Share of each position in the blended result. Over all windows the shares of a frame add up to
-            one; repeated positions have 0.
+        indices: Clip number of the frame at each position; a scene shorter than the window repeats its last.
+        weights: Share of each position in the blended result. Over all windows the shares of a frame add up
+            to one; repeated positions have 0.
         frames: The frame at each position.
     """
 
@@ -66,7 +66,8 @@ class _Scene:
 
     def _window(self, start: int, starts: Sequence[int]) -> TemporalWindow:
         positions = range(start, start + self.length)
-        weights = [self._weight(p, start, set(starts) | {start}) if p < self.count else 0.0 for p in positions]
+        known = {*starts, start}
+        weights = [self._weight(p, start, known) if p < self.count else 0.0 for p in positions]
         chosen = [self.frames[min(p, self.count - 1) - self.offset] for p in positions]
         window = TemporalWindow(
             chosen[0].index, self.length, tuple(f.index for f in chosen), tuple(weights), tuple(chosen)
@@ -89,13 +90,17 @@ class _Scene:
 
 
 def iter_windows(
-    frames: Iterable[Frame], length: int = 5, overlap: int = 1, cuts: CutDetector | None = None, *,
+    frames: Iterable[Frame],
+    length: int = 5,
+    overlap: int = 1,
+    cuts: CutDetector | None = None,
+    *,
     find_cuts: bool = True,
 ) -> Iterator[TemporalWindow]:
     """Cut a stream of frames into overlapping windows, never across a hard cut.
 
-    Each scene is covered by windows `length - overlap` apart; the last one is moved back so that it ends with the
-    scene. At most `3 * length` frames are held.
+    Each scene is covered by windows `length - overlap` apart; the last one is moved back so that it ends with
+    the scene. At most `3 * length` frames are held.
 
     Args:
         frames: In order.
