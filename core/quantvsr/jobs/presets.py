@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from quantvsr.calibration.refine_config import PRESETS, RefineConfig
 from quantvsr.errors import BadInput
 
 
@@ -14,69 +15,30 @@ class Preset:
         windows: Windows recorded over all clips; each gives one calibration sample per recorded step.
         keep_steps: Sampling steps recorded of each window, spread evenly; None for all.
         crop: Width and height of a recorded window in LQ pixels (less where the clip is smaller).
-        updates: Optimizer updates of the refinement of L1 and L2.
-        bias_updates: Optimizer updates of the bias alignment.
-        accumulation: Calibration samples per update.
-        snapshot_every: Updates between snapshots.
+        refine: How long the low-rank branch and the bias are trained.
     """
 
     name: str
     windows: int
     keep_steps: int | None
     crop: int
-    updates: int
-    bias_updates: int
-    accumulation: int
-    snapshot_every: int
+    refine: RefineConfig
 
 
 _presets: dict[str, Preset] = {}
 
 
 def add(preset: Preset) -> None:
-    """Make a preset known under its name."""
+    """Make a preset known under its name; a later one of the same name replaces the earlier."""
     _presets[preset.name] = preset
 
 
 # Within three minutes on two cores for the bundled model.
-add(
-    Preset(
-        "quick",
-        windows=4,
-        keep_steps=None,
-        crop=32,
-        updates=60,
-        bias_updates=15,
-        accumulation=1,
-        snapshot_every=20,
-    )
-)
+add(Preset("quick", windows=6, keep_steps=None, crop=32, refine=PRESETS["quick"]))
 # Some half an hour on two cores, a minute or two on a GPU.
-add(
-    Preset(
-        "standard",
-        windows=24,
-        keep_steps=None,
-        crop=48,
-        updates=600,
-        bias_updates=150,
-        accumulation=2,
-        snapshot_every=50,
-    )
-)
+add(Preset("standard", windows=24, keep_steps=None, crop=48, refine=PRESETS["standard"]))
 # The reference's budget: 1800 samples, 900 updates of 4 samples in each of the two stages.
-add(
-    Preset(
-        "paper",
-        windows=180,
-        keep_steps=10,
-        crop=64,
-        updates=900,
-        bias_updates=900,
-        accumulation=4,
-        snapshot_every=50,
-    )
-)
+add(Preset("paper", windows=180, keep_steps=10, crop=64, refine=PRESETS["paper"]))
 
 
 def preset_names() -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
+from quantvsr.calibration.refine_config import RefineConfig
+from quantvsr.jobs import presets
 from quantvsr.models import registry
 from quantvsr.models.adapter import Recognition, VSRAdapter
 
@@ -135,3 +137,11 @@ def clip(tmp_path):
 def make_clip(tmp_path):
     """Write a folder of pictures: `make_clip("name", count=3)`."""
     return lambda name, **details: write_frames(tmp_path / name, **details)
+
+
+@pytest.fixture(autouse=True)
+def small_budget(monkeypatch):
+    """`quick` is a few updates on a few small windows."""
+    monkeypatch.setattr(presets, "_presets", dict(presets._presets))
+    refine = RefineConfig(updates=4, bias_updates=2, accumulation=1, holdout=1, snapshot_every=1)
+    presets.add(presets.Preset("quick", windows=3, keep_steps=None, crop=12, refine=refine))

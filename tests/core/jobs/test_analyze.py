@@ -6,14 +6,8 @@ import pytest
 from quantvsr import cli
 from quantvsr.calibration.table import ComplexityTable
 from quantvsr.errors import BadInput, Cancelled
-from quantvsr.jobs import AnalyzeJob, presets, run
+from quantvsr.jobs import AnalyzeJob, run
 from quantvsr.progress import Progress
-
-
-@pytest.fixture(autouse=True)
-def small_budget(monkeypatch):
-    monkeypatch.setattr(presets, "_presets", dict(presets._presets))
-    presets.add(presets.Preset("quick", 3, None, 12, 2, 1, 1, 1))
 
 
 def job(model, out, *clips, **changes):

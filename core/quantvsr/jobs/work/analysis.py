@@ -1,6 +1,7 @@
 """Calibration samples, complexity and ranks: everything before a layer is changed."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers
 from quantvsr.models.registry import model_path, recognise
 from quantvsr.progress import Progress
+from quantvsr.upscale.charts import complexity_scatter, rank_bars
 
 # Which statistics and which rank rule go with a method; plain min-max has no ranks, so its are ours.
 _STATISTICS = {"reference": "reference by layout"}
-_RANKS = {"reference": RankSettings.reference}
+_RANKS: dict[str, Callable[..., RankSettings]] = {"reference": RankSettings.reference}
 
 
 @register("reference by layout")
@@ -37,7 +39,8 @@ def reference_by_layout(x: Tensor, name: str, layout: str, frames: int) -> Compl
     """The published statistics for any model: the layout says what the published code reads off a name."""
     if layout == NOT_OBSERVED:
         return None
-    return reference_statistics(x, f"{name}.temporal_conv" if layout == "temporal" else name)
+    told = f"{name}.temporal_conv" if layout == "temporal" else name
+    return reference_statistics(x, told, layout, frames)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def run_analysis(
     """
     budget = preset(job.preset)
     samples, complexity, ranks = folder / "work" / "samples", folder / "complexity.npz", folder / "ranks.json"
+    charts = (folder / "complexity.png", folder / "ranks.png")
     digest = source_hash(job.model)
     settings = RecordSettings(budget.windows, budget.crop, job.steps, budget.keep_steps, job.seed)
 
@@ -158,6 +162,7 @@ def run_analysis(
         content["shapes"] = observed.figures["shapes"]
         content["cost"] = model.estimate(found.ranks).summary()
         atomic_json(ranks, content)
+        draw_charts(table, found, charts)
         return {}
 
     allocated = ledger.stage(
@@ -168,11 +173,11 @@ def run_analysis(
             "bits": str(job.bits),
             "method": job.method_profile,
         },
-        [ranks],
+        [ranks, *charts],
         share,
         progress.stage("allocate", 0.95, 1.0),
     )
-    return Analysis(samples, complexity, ranks, (), read_ranks(ranks), shapes, allocated.key)
+    return Analysis(samples, complexity, ranks, charts, read_ranks(ranks), shapes, allocated.key)
 
 
 def rank_settings(job: MethodSettings) -> RankSettings:
@@ -184,6 +189,37 @@ def rank_settings(job: MethodSettings) -> RankSettings:
     given = {"min_rank": job.min_rank, "max_rank": job.max_rank, "percentile": job.percentile}
     chosen = {name: value for name, value in given.items() if value is not None}
     return _RANKS.get(job.method_profile, RankSettings)(**chosen)
+
+
+def draw_charts(table: ComplexityTable, allocation: Allocation, charts: tuple[Path, Path]) -> None:
+    """Complexity of the layers, and their ranks, as pictures."""
+    spatial, temporal = table.means()
+    points = allocation.thresholds
+    complexity_scatter(
+        charts[0],
+        table.names,
+        spatial,
+        temporal,
+        [block_kind(name) for name in table.names],
+        thresholds=(points.spatial_low, points.spatial_high, points.temporal_low, points.temporal_high),
+    )
+    names = list(allocation.ranks)
+    limits = [limit for name in names for limit in allocation.limits[name]]
+    rank_bars(
+        charts[1],
+        names,
+        [allocation.ranks[name] for name in names],
+        [block_kind(name) for name in names],
+        low=min(limits, default=None),
+        high=max(limits, default=None),
+    )
+
+
+def block_kind(name: str) -> str:
+    """What sort of layer a dotted name tells of: its last word that is no number or plain `conv`."""
+    words = [word for word in name.split(".") if not word.isdigit()]
+    telling = [word for word in words if word not in ("conv", "proj")] or words
+    return telling[-1].rstrip("0123456789_") if telling else name
 
 
 def read_ranks(path: Path) -> Allocation:

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +121,16 @@ class LearnClip:
         self.path = path
         self.name = path.name
         self.digest = hash_path(path)
+        self._frames = 0
 
-    @cached_property
+    @property
     def frames(self) -> int:
         """Number of frames that can be decoded, of the first few hundred."""
+        if not self._frames:
+            self._frames = self._count()
+        return self._frames
+
+    def _count(self) -> int:
         # What a container claims may be wrong, so they are counted.
         with open_clip(self.path, stop=_LEARN_FRAMES) as reader:
             count = sum(1 for _ in reader)

@@ -1,9 +1,8 @@
-"""Models as the jobs use them: in full precision, with a checkpoint, or with plain min-max codes."""
+"""Models as the jobs use them: opened on the right device, their layers replaced as the method says."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
-from quantvsr.hashing import hash_state_dict
 from quantvsr.jobs.options import Bits
 from quantvsr.jobs.work.machine import choose_device
 from quantvsr.models.adapter import VSRAdapter
@@ -28,11 +27,6 @@ def open_full(job: ModelChoice) -> VSRAdapter:
         BadInput: The device or the model cannot be used.
     """
     return open_model(job.model, choose_device(job.device))
-
-
-def model_hash(adapter: VSRAdapter) -> str:
-    """Hash of a full-precision denoiser's weights: what a checkpoint belongs to."""
-    return hash_state_dict(adapter.denoiser.state_dict())
 
 
 def minmax(weight_bits: int, activation_bits: int) -> LayerQuantConfig:
@@ -70,12 +64,3 @@ def quantize_layers(
         # The reference compares beginnings of names; ours are globs.
         exclude = tuple(pattern.rstrip("*") for pattern in exclude)
     return quantize_model(adapter.denoiser, config, ranks, exclude, seed=seed)
-
-
-def open_minmax(job: ModelChoice, bits: Bits, seed: int) -> tuple[VSRAdapter, LayerMap]:
-    """The model of a job with plain min-max codes, ready to run."""
-    adapter = open_full(job)
-    layers = quantize_layers(adapter, minmax(bits.weights, bits.activations), 0, seed)
-    layers.set_mode("frozen")
-    layers.check_finite()
-    return adapter, layers

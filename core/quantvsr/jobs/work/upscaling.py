@@ -1,14 +1,18 @@
 """Enlarging a clip: reader, model, writer, one frame after another."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
 from quantvsr.errors import BadInput
+from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.upscale import UpscaleJob, UpscaleResult
 from quantvsr.jobs.work.clips import Piece, tell_warnings
+from quantvsr.jobs.work.lowbit import cached_checkpoint, open_lowbit
+from quantvsr.jobs.work.machine import execution_backends
 from quantvsr.jobs.work.models import open_full
+from quantvsr.jobs.work.quantization import checkpoint_file
 from quantvsr.media.codecs import CODECS, check_output_size, container_for, find_codec
 from quantvsr.media.reader import ClipReader
 from quantvsr.media.types import Frame
@@ -80,7 +84,7 @@ def run_model(
     *,
     tile: int | None = None,
     overlap: int | None = None,
-) -> Iterator[Frame]:
+) -> Generator[Frame]:
     """The enlarged frames of a piece of a clip, as they are asked for.
 
     Args:
@@ -138,7 +142,20 @@ def _prepare_share(job: UpscaleJob) -> float:
 def _open(job: UpscaleJob, progress: Progress) -> tuple[VSRAdapter, str, str | None]:
     """The model of the job, its precision, and how its integers are computed."""
     if job.checkpoint is None and job.bits is None:
-        adapter = open_full(job)
-        progress.report(1.0)
-        return adapter, "fp", None
-    raise NotImplementedError
+        return open_full(job), "fp", None
+    if job.checkpoint is not None:
+        checkpoint = checkpoint_file(job.checkpoint)
+    else:
+        assert job.bits is not None
+        # Not the job's seed: other noise needs no other checkpoint.
+        method = MethodSettings(
+            model=job.model,
+            device=job.device,
+            steps=job.steps,
+            bits=job.bits,
+            preset=job.preset,
+            method_profile=job.method_profile,
+        )
+        checkpoint = cached_checkpoint(method, progress)
+    found = open_lowbit(job, checkpoint)
+    return found.adapter, found.bits, execution_backends()[0]

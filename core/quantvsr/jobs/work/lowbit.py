@@ -1,0 +1,97 @@
+"""Low-bit models ready to run: from a given checkpoint, or from one that is made once and kept."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from quantvsr.hashing import hash_json
+from quantvsr.jobs.options import Bits
+from quantvsr.jobs.settings import MethodSettings
+from quantvsr.jobs.work.clips import learn_clips
+from quantvsr.jobs.work.ledger import Ledger
+from quantvsr.jobs.work.machine import choose_device
+from quantvsr.jobs.work.models import ModelChoice, open_full
+from quantvsr.jobs.work.quantization import PLAIN, run_quantization
+from quantvsr.models.adapter import VSRAdapter
+from quantvsr.progress import Progress
+from quantvsr.quant.checkpoint import CheckpointInfo, load_checkpoint
+from quantvsr.quant.surgery import LayerMap
+
+
+@dataclass(frozen=True)
+class LowBit:
+    """A low-bit model.
+
+    Attributes:
+        adapter: Ready to run.
+        layers: Its quantized layers.
+        info: What its checkpoint says.
+    """
+
+    adapter: VSRAdapter
+    layers: LayerMap
+    info: CheckpointInfo
+
+    @property
+    def bits(self) -> str:
+        """Bits as `W4A4`; those of the first layer where layers differ."""
+        config = next(iter(self.layers.values())).config
+        return str(Bits(config.weight_bits, config.activation_bits))
+
+
+def open_lowbit(job: ModelChoice, checkpoint: Path) -> LowBit:
+    """Open the model of a job with a checkpoint.
+
+    Raises:
+        BadModel: The checkpoint is damaged, none, or belongs to another model.
+    """
+    adapter = open_full(job)
+    layers, info = load_checkpoint(checkpoint, adapter.denoiser)
+    watch_values(layers, adapter.device)
+    return LowBit(adapter, layers, info)
+
+
+def watch_values(layers: LayerMap, device: torch.device) -> None:
+    """Have NaN in activations reported with the layer's name.
+
+    Only on the processor: on a GPU every look would wait for it. There the engine's look at the result finds
+    out too, only without the layer's name.
+    """
+    layers.check_finite(device.type == "cpu")
+
+
+def cache_folder() -> Path:
+    """Where checkpoints that were made on the way are kept; `QUANTVSR_CACHE` overrules the system's place."""
+    given = os.environ.get("QUANTVSR_CACHE")
+    if given:
+        return Path(given).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "quantvsr"
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "quantvsr" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quantvsr"
+
+
+def cached_checkpoint(job: MethodSettings, progress: Progress) -> Path:
+    """The checkpoint of a model for some bits, method and budget, learned from the bundled clips.
+
+    Made at the first call, which may take minutes; later calls find it finished and return at once.
+    """
+    settings = {
+        "model": job.model,
+        "bits": str(job.bits),
+        "preset": job.preset,
+        "method": job.method_profile,
+        "ranks": [job.min_rank, job.max_rank, job.percentile],
+        "steps": job.steps,
+        "seed": job.seed,
+        "device": choose_device(job.device).type,
+    }
+    name = f"{Path(job.model).name}-{job.bits}-{job.method_profile}-{job.preset}-{hash_json(settings)[:10]}"
+    folder = cache_folder() / "checkpoints" / name
+    # The records know the hashes of the model and the clips: after a change of either it is made anew.
+    clips = [] if job.method_profile in PLAIN else learn_clips(())
+    return run_quantization(job, clips, folder, Ledger(folder / "work"), progress).checkpoint

@@ -1,0 +1,253 @@
+"""From a model to a checkpoint: analysis, refinement, bias alignment, packing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from quantvsr import __version__
+from quantvsr.calibration.refine import RefineResult, refine
+from quantvsr.calibration.refine_config import RefineConfig
+from quantvsr.calibration.samples import SampleStore
+from quantvsr.errors import BadInput, BadModel
+from quantvsr.files import atomic_json, make_folder, remove
+from quantvsr.jobs.presets import preset
+from quantvsr.jobs.quantize import QuantizeJob, QuantizeResult
+from quantvsr.jobs.settings import MethodSettings
+from quantvsr.jobs.work.analysis import read_ranks, run_analysis, source_hash
+from quantvsr.jobs.work.clips import LearnClip, learn_clips
+from quantvsr.jobs.work.ledger import Ledger
+from quantvsr.jobs.work.machine import choose_device, execution_backends
+from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers
+from quantvsr.models.registry import recognise
+from quantvsr.progress import Progress
+from quantvsr.quant.checkpoint import CheckpointInfo, save_checkpoint
+from quantvsr.quant.surgery import LayerMap
+from quantvsr.upscale.charts import LossCurve, loss_curves
+from quantvsr.upscale.memory import peak_memory
+
+CHECKPOINT = "checkpoint.safetensors"
+# Methods that train nothing and need no calibration samples.
+PLAIN = ("minmax",)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A finished quantization.
+
+    Attributes:
+        checkpoint: The file.
+        figures: What is known about it: layers, bytes, losses.
+        charts: Pictures of complexity, ranks and loss; empty where nothing was calibrated.
+        key: Hash of everything that decided it.
+    """
+
+    checkpoint: Path
+    figures: dict[str, Any]
+    charts: tuple[Path, ...]
+    key: str
+
+
+def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
+    """Run the quantization on its own."""
+    folder = Path(job.out).expanduser()
+    if folder.suffix:
+        raise BadInput(f"{folder} looks like a file; --out of 'quantize' is a folder.")
+    recognise(job.model)
+    device = choose_device(job.device)
+    clips = [] if job.method_profile in PLAIN else learn_clips(job.clips)
+    work = make_folder(folder / "work")
+    if job.fresh:
+        forget(work)
+    ledger = Ledger(work)
+    ranks = None if job.ranks is None else Path(job.ranks).expanduser()
+    done = run_quantization(job, clips, folder, ledger, progress, ranks)
+    figures = done.figures
+    return QuantizeResult(
+        checkpoint=done.checkpoint,
+        bits=job.bits,
+        method_profile=job.method_profile,
+        layers=figures["layers"],
+        bytes_fp32=figures["bytes_fp32"],
+        bytes_lowbit=figures["bytes_lowbit"],
+        reduction=figures["reduction"],
+        effective_bits=figures["effective_bits"],
+        loss_first=figures["loss_first"],
+        loss_last=figures["loss_last"],
+        seconds=ledger.seconds(),
+        peak_memory=peak_memory(device).ram or 0,
+        execution=execution_backends()[0],
+    )
+
+
+def forget(work: Path) -> None:
+    """Remove what earlier runs left in a job's working folder, and nothing else."""
+    for name in ("samples", "snapshots"):
+        remove(work / name)
+    for record in work.glob("*.stage.json"):
+        remove(record)
+
+
+def run_quantization(
+    job: MethodSettings,
+    clips: Sequence[LearnClip],
+    folder: Path,
+    ledger: Ledger,
+    progress: Progress,
+    ranks: Path | None = None,
+) -> Quantized:
+    """Make a checkpoint in a folder; parts that are there already are taken.
+
+    Args:
+        job: Says which model, bits, method and budget.
+        clips: What to learn from; not needed for plain min-max.
+        folder: Gets the checkpoint, complexity.npz, ranks.json and charts; samples and snapshots go into its
+            `work`.
+        ledger: Keeps finished stages.
+        progress: Of everything.
+        ranks: A ranks.json to use instead of the allocation.
+
+    Raises:
+        BadInput: A clip, the model or the ranks cannot be used.
+    """
+    if job.method_profile in PLAIN:
+        return _encode_plain(job, folder, ledger, progress)
+    given = None if ranks is None else read_ranks(ranks)
+    analysis = run_analysis(job, list(clips), folder, ledger, progress.stage("analyze", 0.0, 0.25))
+    allocation = analysis.allocation if given is None else given
+    settings = refine_settings(job)
+    checkpoint, losses = folder / CHECKPOINT, folder / "loss.png"
+    meta = _meta(job, clips)
+
+    def work(inner: Progress) -> dict[str, Any]:
+        adapter = open_full(job)
+        layers = quantize_layers(
+            adapter, layer_config(job.method_profile, job.bits), allocation.ranks, job.seed
+        )
+        snapshots = folder / "work" / "snapshots"
+        result = refine(
+            adapter.denoiser,
+            layers,
+            SampleStore(analysis.samples),
+            settings,
+            progress=inner,
+            snapshot_dir=snapshots,
+            device=adapter.device,
+        )
+        trained = [stage.to_json() for stage in result.stages]
+        atomic_json(folder / "refinement.json", {"settings": settings.to_json(), "stages": trained})
+        _draw_losses(result, losses)
+        layers.set_mode("frozen")
+        info = save_checkpoint(checkpoint, adapter.denoiser, meta)
+        # Only now is nothing left to go on from them.
+        remove(snapshots)
+        return {**_figures(info, layers), **_loss_figures(result)}
+
+    outcome = ledger.stage(
+        "quantize",
+        {
+            "analysis": analysis.key,
+            "ranks": allocation.ranks,
+            "bits": str(job.bits),
+            "method": job.method_profile,
+            "refine": settings.to_json(),
+            "seed": job.seed,
+        },
+        [checkpoint, losses],
+        work,
+        progress.stage("quantize", 0.25, 1.0),
+    )
+    return Quantized(checkpoint, outcome.figures, (*analysis.charts, losses), outcome.key)
+
+
+def _encode_plain(job: MethodSettings, folder: Path, ledger: Ledger, progress: Progress) -> Quantized:
+    """Quantize without calibration."""
+    checkpoint = folder / CHECKPOINT
+
+    def work(inner: Progress) -> dict[str, Any]:
+        adapter = open_full(job)
+        layers = quantize_layers(adapter, layer_config(job.method_profile, job.bits), 0, job.seed)
+        inner.check()
+        layers.set_mode("frozen")
+        info = save_checkpoint(checkpoint, adapter.denoiser, _meta(job, ()))
+        return {**_figures(info, layers), "loss_first": None, "loss_last": None}
+
+    settings = {
+        "model": source_hash(job.model),
+        "bits": str(job.bits),
+        "method": job.method_profile,
+        "seed": job.seed,
+    }
+    stage = progress.stage("quantize", 0.0, 1.0)
+    outcome = ledger.stage("quantize", settings, [checkpoint], work, stage)
+    return Quantized(checkpoint, outcome.figures, (), outcome.key)
+
+
+def refine_settings(job: MethodSettings) -> RefineConfig:
+    """The training settings of a job's method and budget."""
+    budget = preset(job.preset).refine
+    if job.method_profile == "reference":
+        published = RefineConfig.reference(budget.updates, budget.accumulation)
+        return replace(published, snapshot_every=budget.snapshot_every, seed=job.seed)
+    return replace(budget, seed=job.seed)
+
+
+def checkpoint_file(path: str) -> Path:
+    """The checkpoint behind what a user gave: the file, or the folder that `quantize` wrote.
+
+    Raises:
+        BadModel: There is none.
+    """
+    place = Path(path).expanduser()
+    if place.is_dir():
+        if not (place / CHECKPOINT).is_file():
+            raise BadModel(f"{place} holds no {CHECKPOINT}; choose a folder that 'quantvsr quantize' wrote.")
+        return place / CHECKPOINT
+    if not place.is_file():
+        raise BadModel(f"{place} does not exist; choose a checkpoint that 'quantvsr quantize' wrote.")
+    return place
+
+
+def _meta(job: MethodSettings, clips: Sequence[LearnClip]) -> dict[str, Any]:
+    # Nothing here may differ between two runs of the same job: the files are compared bit for bit.
+    return {
+        "program": __version__,
+        "model": job.model,
+        "bits": str(job.bits),
+        "method_profile": job.method_profile,
+        "preset": job.preset,
+        "seed": job.seed,
+        "clips": [{"name": clip.name, "sha256": clip.digest} for clip in clips],
+    }
+
+
+def _figures(info: CheckpointInfo, layers: LayerMap) -> dict[str, Any]:
+    weights = sum(layer.weight.numel() for layer in layers.values())
+    return {
+        "layers": len(layers),
+        "skipped": layers.skipped,
+        "weights": weights,
+        "bytes_fp32": info.bytes_fp32,
+        "bytes_lowbit": info.bytes_file,
+        "reduction": info.saving,
+        "effective_bits": info.bytes_file * 8 / weights,
+    }
+
+
+def _loss_figures(result: RefineResult) -> dict[str, Any]:
+    """Loss before and after all training: on held-out samples where there are any."""
+    held = [loss for stage in result.stages for _, loss in stage.held_out]
+    seen = [loss for stage in result.stages if stage.name != "layers" for loss in stage.losses]
+    losses = held or seen
+    return {
+        "loss_first": losses[0] if losses else None,
+        "loss_last": min(held) if held else losses[-1] if losses else None,
+        "updates": sum(len(stage.losses) for stage in result.stages),
+        "refine_seconds": sum(stage.seconds for stage in result.stages),
+    }
+
+
+def _draw_losses(result: RefineResult, path: Path) -> None:
+    curves = [LossCurve(stage.name, stage.losses) for stage in result.stages]
+    held = [loss for stage in result.stages for _, loss in stage.held_out]
+    loss_curves(path, curves, untrained=held[0] if held else None)
