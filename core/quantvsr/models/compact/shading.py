@@ -77,7 +77,7 @@ def random_style(rng: Rng, count: int, size: int) -> Style:
     night = rng.chance(count, 1, p=0.1).float()
     built = rng.chance(count, 1, p=0.5).float()
     spread = rng.uniform(count, 1, low=0.6, high=1.5)
-    middle = rng.normal(count, 1, scale=0.4) - 1.75
+    middle = rng.normal(count, 1, scale=0.4) - 1.6
     light = (middle + spread * rng.normal(count, 6)).exp()
     # Hues of earth and skin, leaves, and sky are common; a scene has two, and few vivid colours.
     common = torch.tensor([0.55, 0.55, 0.75, 1.5, 3.75, 3.75], device=rng.device)
@@ -92,14 +92,14 @@ def random_style(rng: Rng, count: int, size: int) -> Style:
     palette = light[..., None] * torch.exp(1.6 * chroma[..., None] * wheel + warm)
     busy = rng.uniform(count, 1)
     # Calm scenes: a few large, plain things; photographs have much sky, wall and blur.
-    calm = busy < 0.22
+    calm = busy < 0.18
     return Style(
         built=built,
         exponent=rng.uniform(count, 1, low=2.0, high=3.0),
         density=torch.where(calm, 2.0, rng.log_uniform(count, 1, low=2.0, high=12.0)),
         calm=calm.float(),
         smallest=torch.where(busy < 0.5, rng.log_uniform(count, 1, low=12.0, high=150.0), 3.0) * scale,
-        plain=torch.where(calm, 0.85, rng.uniform(count, 1, low=0.0, high=0.6)),
+        plain=torch.where(calm, 0.8, rng.uniform(count, 1, low=0.0, high=0.6)),
         shadow=rng.uniform(count, 1, low=-0.3, high=0.8).clamp(min=0),
         night=night,
         turn=torch.where(
@@ -302,7 +302,7 @@ def _focus(rng: Rng, front: Tensor, ground: Tensor) -> Tensor:
     count, size = front.shape[0], front.shape[-1]
     mode = rng.uniform(count)
     sigma = rng.log_uniform(count, low=0.8, high=9.0) * (size / 768)
-    back_sigma = torch.where(mode < 0.25, sigma, 0.0)
+    back_sigma = torch.where(mode < 0.2, sigma, 0.0)
     front_sigma = torch.where(mode > 0.9, sigma, 0.0)
     sharp = blur(front, front_sigma)
     cover = sharp[:, 3:].clamp(0, 1)
@@ -362,5 +362,5 @@ def render_scenes(
     picture = _focus(rng, torch.cat(fronts), torch.cat(grounds))
     haze = blur(rng.normal(count, 1, size, size), torch.full((count,), size / 8.0, device=rng.device))
     haze = haze / haze.std((2, 3), keepdim=True) * rng.uniform(count, 1, 1, 1, low=0.0, high=0.45)
-    haze = haze - 0.7 * haze.amax((2, 3), keepdim=True)  # mostly darker: little light is cut off at white
+    haze = haze - 0.5 * haze.amax((2, 3), keepdim=True)  # mostly darker: little light is cut off at white
     return torch.cat([_tone(rng, picture[:, :3] * haze.exp()), picture[:, 3:]], 1)
