@@ -1,6 +1,7 @@
 """A tiny model and tiny clips, so that whole jobs take seconds."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from quantvsr.calibration.refine_config import RefineConfig
-from quantvsr.jobs import presets
+from quantvsr.jobs import QuantizeJob, presets, run
+from quantvsr.jobs.quantize import QuantizeResult
 from quantvsr.models import registry
 from quantvsr.models.adapter import Recognition, VSRAdapter
 
@@ -91,23 +93,33 @@ def open_tiny(path: Path, device: torch.device):
     return TinyAdapter(denoiser.to(device).eval().requires_grad_(False), path, device)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def tiny_budget_and_family():
+    """The tiny model can be opened, and the preset `quick` is a few updates on a few small windows."""
+    refine = RefineConfig(updates=4, bias_updates=2, accumulation=1, holdout=1, snapshot_every=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_families", dict(registry._families))
+        registry.register_family(registry.ModelFamily("tiny", "Tiny model", recognise, open_tiny))
+        patch.setattr(presets, "_presets", dict(presets._presets))
+        presets.add(presets.Preset("quick", windows=3, keep_steps=None, crop=12, refine=refine))
+        yield
+
+
+def write_model(folder: Path, seed=0, width=8):
+    """A tiny model's folder."""
+    folder.mkdir()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        weights = TinyDenoiser(width).state_dict()
+    save_file(weights, folder / "weights.safetensors")
+    (folder / "tiny.json").write_text(json.dumps({"width": width}))
+    return folder
+
+
 @pytest.fixture
-def make_model(tmp_path, monkeypatch):
+def make_model(tmp_path):
     """Write a tiny model folder: `make_model("name", seed=1)`."""
-    monkeypatch.setattr(registry, "_families", dict(registry._families))
-    registry.register_family(registry.ModelFamily("tiny", "Tiny model", recognise, open_tiny))
-
-    def make(name="model", seed=0, width=8):
-        folder = tmp_path / name
-        folder.mkdir()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            weights = TinyDenoiser(width).state_dict()
-        save_file(weights, folder / "weights.safetensors")
-        (folder / "tiny.json").write_text(json.dumps({"width": width}))
-        return folder
-
-    return make
+    return lambda name="model", **details: write_model(tmp_path / name, **details)
 
 
 @pytest.fixture
@@ -139,9 +151,26 @@ def make_clip(tmp_path):
     return lambda name, **details: write_frames(tmp_path / name, **details)
 
 
-@pytest.fixture(autouse=True)
-def small_budget(monkeypatch):
-    """`quick` is a few updates on a few small windows."""
-    monkeypatch.setattr(presets, "_presets", dict(presets._presets))
-    refine = RefineConfig(updates=4, bias_updates=2, accumulation=1, holdout=1, snapshot_every=1)
-    presets.add(presets.Preset("quick", windows=3, keep_steps=None, crop=12, refine=refine))
+@dataclass(frozen=True)
+class Finished:
+    """A finished quantization of the tiny model; not to be changed."""
+
+    model: Path
+    clip: Path
+    folder: Path
+    result: QuantizeResult
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.result.checkpoint
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_budget_and_family):
+    """A finished quantization, made once for all tests of a file."""
+    place = tmp_path_factory.mktemp("finished")
+    model, clip, folder = write_model(place / "model"), write_frames(place / "clip"), place / "q"
+    job = QuantizeJob(clips=(str(clip),), out=str(folder), model=str(model))
+    result = run(job)
+    assert isinstance(result, QuantizeResult)
+    return Finished(model, clip, folder, result)

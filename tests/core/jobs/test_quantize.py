@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -20,14 +21,9 @@ def job(model, out, *clips, **changes):
     return QuantizeJob(clips=tuple(str(c) for c in clips), out=str(out), model=str(model), **changes)
 
 
-@pytest.fixture
-def quantized(model, clip, tmp_path):
-    """A finished quantization of the tiny model."""
-    return run(job(model, tmp_path / "q", clip))
-
-
-def test_a_checkpoint_with_honest_figures(quantized, tmp_path):
-    assert quantized.checkpoint == tmp_path / "q" / "checkpoint.safetensors"
+def test_a_checkpoint_with_honest_figures(finished):
+    quantized = finished.result
+    assert quantized.checkpoint == finished.folder / "checkpoint.safetensors"
     info = read_checkpoint_info(quantized.checkpoint)
     assert set(info.layers) == {"middle", "temporal", "mlp"}
     assert quantized.layers == 3
@@ -39,12 +35,12 @@ def test_a_checkpoint_with_honest_figures(quantized, tmp_path):
     assert quantized.loss_last <= quantized.loss_first
     assert info.meta["bits"] == "W4A4"
     assert len(info.meta["clips"]) == 1
-    names = {path.name for path in (tmp_path / "q").iterdir()}
+    names = {path.name for path in finished.folder.iterdir()}
     assert names == {
         "checkpoint.safetensors", "complexity.npz", "complexity.png", "ranks.json", "ranks.png", "loss.png",
         "refinement.json", "work",
     }  # fmt: skip
-    assert not (tmp_path / "q" / "work" / "snapshots").exists()
+    assert not (finished.folder / "work" / "snapshots").exists()
 
 
 def content(path):
@@ -54,11 +50,11 @@ def content(path):
         return file.metadata(), tensors
 
 
-def test_the_same_job_gives_the_same_checkpoint(model, clip, quantized, tmp_path):
-    again = run(job(model, tmp_path / "again", clip))
-    assert content(again.checkpoint) == content(quantized.checkpoint)
-    other = run(job(model, tmp_path / "other", clip, seed=1))
-    assert content(other.checkpoint) != content(quantized.checkpoint)
+def test_the_same_job_gives_the_same_checkpoint(finished, tmp_path):
+    again = run(job(finished.model, tmp_path / "again", finished.clip))
+    assert content(again.checkpoint) == content(finished.checkpoint)
+    other = run(job(finished.model, tmp_path / "other", finished.clip, seed=1))
+    assert content(other.checkpoint) != content(finished.checkpoint)
 
 
 class StopAt(Progress):
@@ -77,22 +73,24 @@ class StopAt(Progress):
 
 
 @pytest.mark.parametrize(("stage", "step"), [("low-rank", 2), ("bias", 1)])
-def test_a_stopped_refinement_goes_on_and_ends_the_same(model, clip, quantized, tmp_path, stage, step):
-    out = tmp_path / "stopped"
+def test_a_stopped_refinement_goes_on_and_ends_the_same(finished, tmp_path, stage, step):
+    out, model, clip = tmp_path / "stopped", finished.model, finished.clip
     with pytest.raises(Cancelled):
         run(job(model, out, clip), StopAt(stage, step))
     assert not (out / "checkpoint.safetensors").exists()
     listener = StopAt("none", 0)
     result = run(job(model, out, clip), listener)
     assert ("low-rank", 1) not in listener.seen
-    assert content(result.checkpoint) == content(quantized.checkpoint)
+    assert content(result.checkpoint) == content(finished.checkpoint)
 
 
-def test_a_finished_job_is_not_done_again_unless_fresh(model, clip, quantized, tmp_path):
+def test_a_finished_job_is_not_done_again_unless_fresh(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "q")
     listener = StopAt("none", 0)
-    assert run(job(model, tmp_path / "q", clip), listener).loss_last == quantized.loss_last
+    again = run(job(finished.model, tmp_path / "q", finished.clip), listener)
+    assert again.loss_last == finished.result.loss_last
     assert listener.seen == []
-    run(job(model, tmp_path / "q", clip, fresh=True), listener)
+    run(job(finished.model, tmp_path / "q", finished.clip, fresh=True), listener)
     assert listener.seen
 
 
@@ -153,9 +151,9 @@ class Hostile:
         return (print, ("executed",))
 
 
-def _damage(kind, good):
-    """A damaged checkpoint beside a good one."""
-    path = good.with_name(f"{kind}.safetensors")
+def _damage(kind, good, folder):
+    """A damaged copy of a good checkpoint."""
+    path = folder / f"{kind}.safetensors"
     data = good.read_bytes()
     if kind == "truncated":
         path.write_bytes(data[: len(data) // 2])
@@ -175,9 +173,9 @@ def _damage(kind, good):
 @pytest.mark.parametrize(
     "kind", ["missing", "truncated", "changed", "empty", "other-kind", "hostile-pickle", "text"]
 )
-def test_a_checkpoint_that_is_none(model, clip, quantized, tmp_path, capsys, kind):
-    path = _damage(kind, quantized.checkpoint)
-    code, err = _upscale(model, clip, path, tmp_path, capsys)
+def test_a_checkpoint_that_is_none(finished, tmp_path, capsys, kind):
+    path = _damage(kind, finished.checkpoint, tmp_path)
+    code, err = _upscale(finished.model, finished.clip, path, tmp_path, capsys)
     assert code == BadModel.exit_code
     assert path.name in err
     assert len(err.splitlines()) == 1
@@ -185,8 +183,9 @@ def test_a_checkpoint_that_is_none(model, clip, quantized, tmp_path, capsys, kin
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_a_checkpoint_of_another_model(make_model, clip, quantized, tmp_path, capsys):
-    code, err = _upscale(make_model("other", seed=9), clip, quantized.checkpoint, tmp_path, capsys)
+def test_a_checkpoint_of_another_model(make_model, finished, tmp_path, capsys):
+    other = make_model("other", seed=9)
+    code, err = _upscale(other, finished.clip, finished.checkpoint, tmp_path, capsys)
     assert code == 2
     assert "another model" in err
     assert len(err.splitlines()) == 1
