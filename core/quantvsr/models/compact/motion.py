@@ -111,7 +111,7 @@ def _random_path(rng: Rng, count: int, frames: int, extent: float, calm: bool) -
         zoom=torch.where(soft, rng.log_uniform(count, low=0.4, high=0.8), zoom),
         zoom_speed=rng.normal(count, scale=0.06 * gentle) * rng.chance(count, p=0.5),
         tilt=rng.normal(count, 2, scale=0.12 / extent) * tilted,
-        flip=rng.signs(count),
+        flip=rng.chance(count, p=0.8) * 2.0 - 1,  # mostly unmirrored: letters keep their shapes
     )
 
 
