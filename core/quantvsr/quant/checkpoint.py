@@ -335,8 +335,8 @@ def _rebuild(
     layer = DualBranchLayer(plain, config, name)
     try:
         _restore(layer, described, stored)
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise BadModel(f"{file} lacks data of layer {name} ({error}); get or make it again.") from error
+    except (KeyError, RuntimeError, ValueError, BadModel) as error:
+        raise BadModel(f"{file} does not hold what layer {name} needs; get or make it again.") from error
     return layer
 
 

@@ -453,15 +453,15 @@ class DualBranchLayer(nn.Module):
         hats = []
         for i, values in enumerate(zip(codes, scales, zero_points, strict=True)):
             for name, value in zip(("codes", "scale", "zero_point"), values, strict=True):
-                self.register_buffer(f"_{name}{i}", value, persistent=False)
+                self.register_buffer(f"_{name}{i}", _plain_layout(value), persistent=False)
             code, scale, zero_point = values
             hats.append(decode(code.float(), scale, zero_point))
-        self._weight_hat = hats[0] if len(hats) == 1 else torch.cat(hats, 1)
+        self._weight_hat = _plain_layout(hats[0] if len(hats) == 1 else torch.cat(hats, 1))
         # Copies: L1 and L2 may be trained on, which must not reach what was encoded beside them.
         self._l1, self._l2 = (factor.detach().float().clone() for factor in (l1, l2))
         if l1.shape[1]:
             first, second = thin_weights(self._l1, self._l2, self.weight.shape, self.geometry.groups)
-            self._first, self._second = first.contiguous(), second.contiguous()
+            self._first, self._second = _plain_layout(first), _plain_layout(second)
         self._stored_bias = bias
 
     @torch.no_grad()
@@ -731,6 +731,12 @@ class DualBranchLayer(nn.Module):
             f"{g.kind} {g.in_channels}->{g.out_channels}{kernel}{groups}, {bits}, rank={self.rank}, "
             f"rotation={self.rotation_kind}, parts={len(self.parts)}, profile={c.profile}, mode={self.mode}"
         )
+
+
+def _plain_layout(x: Tensor) -> Tensor:
+    # Strides of dimensions of size 1 are arbitrary, yet torch picks convolution routines by them: outputs that
+    # are equal bit for bit after loading need equal strides.
+    return torch.empty(x.shape, dtype=x.dtype, device=x.device).copy_(x)
 
 
 def _halves(n: int) -> tuple[int, ...]:
