@@ -1,7 +1,7 @@
 """Picture and video metrics in NumPy and OpenCV; no torch. Importing the package registers all of them."""
 
 from quantvsr.metrics import flicker, psnr, ssim, warp  # noqa: F401 (each registers itself)
-from quantvsr.metrics.frames import luma
+from quantvsr.metrics.frames import Picture, luma
 from quantvsr.metrics.measure import Comparison, Meter, measure
 from quantvsr.metrics.motion import DisMotion, Motion
 from quantvsr.metrics.psnr import PSNR_CAP
@@ -17,6 +17,7 @@ __all__ = [
     "Meter",
     "Metric",
     "Motion",
+    "Picture",
     "get_metric",
     "luma",
     "measure",

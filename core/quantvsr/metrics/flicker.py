@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantvsr.errors import BadInput
-from quantvsr.metrics.frames import crop, luma, to_pair, to_unit
+from quantvsr.metrics.frames import Picture, check_same_size, crop
 from quantvsr.metrics.motion import Motion
 from quantvsr.metrics.registry import Accumulator, metric
 
@@ -42,8 +42,8 @@ class _Change(Accumulator):
 class TemporalDifference(_Change):
     """How much the picture changes from frame to frame."""
 
-    def _value(self, frame: NDArray, reference: NDArray | None, motion: Motion | None) -> float | None:
-        return self._change(luma(to_unit(frame)))
+    def _value(self, frame: Picture, reference: Picture | None, motion: Motion | None) -> float | None:
+        return self._change(frame.luma)
 
 
 @metric(
@@ -63,9 +63,9 @@ class TemporalDifference(_Change):
 class Flicker(_Change):
     """How much the error against the reference changes from frame to frame."""
 
-    def _value(self, frame: NDArray, reference: NDArray | None, motion: Motion | None) -> float | None:
+    def _value(self, frame: Picture, reference: Picture | None, motion: Motion | None) -> float | None:
         if reference is None:
             raise BadInput("Flicker compares two clips; give the reference clip as well.")
-        a, b = to_pair(frame, reference)
+        check_same_size(frame, reference)
         # (a1 - b1) - (a0 - b0) is the change of the error picture.
-        return self._change(luma(a) - luma(b))
+        return self._change(frame.luma - reference.luma)

@@ -1,5 +1,9 @@
 """What every metric does to a picture first: check it, bring it to 0..1, take luma, cut the border off."""
 
+from collections.abc import Hashable
+from functools import cached_property
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,20 +43,49 @@ def to_unit(picture: NDArray, what: str = "The frame") -> FloatImage:
     return np.clip(picture, 0.0, 1.0)
 
 
-def to_pair(frame: NDArray, reference: NDArray) -> tuple[FloatImage, FloatImage]:
-    """Both pictures as `to_unit` gives them.
+class Picture:
+    """A frame on its way through several metrics: what they share is computed once.
+
+    Args:
+        pixels: (H, W, 3) RGB as `to_unit` takes it.
+        what: How to name the picture in an error.
+
+    Attributes:
+        kept: For metrics that want to keep more with the picture, by keys of their own.
+    """
+
+    def __init__(self, pixels: NDArray, what: str = "The frame") -> None:
+        self._pixels, self._what = pixels, what
+        self.kept: dict[Hashable, Any] = {}
+
+    @cached_property
+    def unit(self) -> FloatImage:
+        """(H, W, 3) in 0..1; see `to_unit`, also for what it raises."""
+        return to_unit(self._pixels, self._what)
+
+    @cached_property
+    def luma(self) -> NDArray[np.float64]:
+        """(H, W) BT.601 luma, 16..235."""
+        return luma(self.unit)
+
+    @classmethod
+    def of(cls, frame: "NDArray | Picture", what: str = "The frame") -> "Picture":
+        """The frame itself if it is a `Picture` already."""
+        return frame if isinstance(frame, Picture) else cls(frame, what)
+
+
+def check_same_size(a: Picture, b: Picture) -> None:
+    """Check that two pictures can be compared.
 
     Raises:
         BadInput: Their sizes differ, or one is not a picture.
     """
-    a, b = to_unit(frame), to_unit(reference, "The reference frame")
-    if a.shape != b.shape:
-        (ha, wa), (hb, wb) = a.shape[:2], b.shape[:2]
+    if a.unit.shape != b.unit.shape:
+        (ha, wa), (hb, wb) = a.unit.shape[:2], b.unit.shape[:2]
         raise BadInput(
             f"The compared frames have different sizes ({wa}x{ha} and {wb}x{hb}); "
             "scale or crop one of the clips first."
         )
-    return a, b
 
 
 def luma(picture: FloatImage) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from itertools import zip_longest
 from numpy.typing import NDArray
 
 from quantvsr.errors import BadInput
+from quantvsr.metrics.frames import Picture
 from quantvsr.metrics.motion import DisMotion
 from quantvsr.metrics.registry import Accumulator, get_metric, metrics
 
@@ -37,8 +38,10 @@ class Meter:
         Returns:
             This frame's values by name; None where there is none.
         """
-        motion = self._motion.add(frame if reference is None else reference) if self._motion else None
-        return {name: part.add(frame, reference, motion) for name, part in self._parts.items()}
+        picture = Picture(frame)
+        other = None if reference is None else Picture(reference, "The reference frame")
+        motion = self._motion.add(other or picture) if self._motion else None
+        return {name: part.add(picture, other, motion) for name, part in self._parts.items()}
 
     def result(self) -> dict[str, float | None]:
         """Means over the clip by name; None where no frame had a value (clip too short, frames too small)."""
@@ -144,11 +147,12 @@ class Comparison:
         for version in self._versions:
             if version not in pictures:
                 raise BadInput(f"The clip {version!r} ends before the others; trim the longer ones.")
-        motion = self._motion.add(pictures[self._guide]) if self._motion else None
+        shared = {name: Picture(pictures[name], f"The frame of {name!r}") for name in self._versions}
+        motion = self._motion.add(shared[self._guide]) if self._motion else None
         for (_, version), part in self._single.items():
-            part.add(pictures[version], None, motion)
+            part.add(shared[version], None, motion)
         for (_, reference, candidate), part in self._pairs.items():
-            part.add(pictures[candidate], pictures[reference], motion)
+            part.add(shared[candidate], shared[reference], motion)
 
     def result(self) -> dict[str, float | None]:
         """Flat means: `<metric>_<reference>_<candidate>` and, without a reference, `<metric>_<clip>`."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantvsr.errors import BadInput
-from quantvsr.metrics.frames import luma, to_unit
+from quantvsr.metrics.frames import Picture
 
 # DIS refuses pictures with no side of 12 or more, and is poor below about 32.
 _SMALLEST_SIDE = 32
@@ -77,13 +77,13 @@ class DisMotion:
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._earlier: NDArray[np.uint8] | None = None
 
-    def add(self, frame: NDArray) -> Motion | None:
+    def add(self, frame: NDArray | Picture) -> Motion | None:
         """Take the next frame (H, W, 3); give the motion from the one before to it, None for the first.
 
         Raises:
             BadInput: The size changed, or the frame is not a picture.
         """
-        later = np.rint(luma(to_unit(frame))).astype(np.uint8)
+        later = np.rint(Picture.of(frame).luma).astype(np.uint8)
         earlier, self._earlier = self._earlier, later
         if earlier is None:
             return None

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantvsr.errors import BadInput
-from quantvsr.metrics.frames import FloatImage, crop, luma, to_pair
+from quantvsr.metrics.frames import Picture, check_same_size, crop
 from quantvsr.metrics.motion import Motion
 from quantvsr.metrics.registry import Accumulator, metric
 
@@ -27,17 +27,18 @@ def psnr(difference: NDArray, peak: float) -> float:
 
 
 class _Psnr(Accumulator):
-    """Shared part: both frames to 0..1, border off, PSNR of what `_plane` makes of them."""
+    """Shared part: border off, PSNR of what `_plane` makes of them."""
 
     peak: float
 
-    def _value(self, frame: NDArray, reference: NDArray | None, motion: Motion | None) -> float | None:
+    def _value(self, frame: Picture, reference: Picture | None, motion: Motion | None) -> float | None:
         if reference is None:
             raise BadInput("PSNR compares two clips; give the reference clip as well.")
-        a, b = (crop(picture, self.border) for picture in to_pair(frame, reference))
-        return None if a.size == 0 else psnr(self._plane(a) - self._plane(b), self.peak)
+        check_same_size(frame, reference)
+        a, b = (crop(self._plane(picture), self.border) for picture in (frame, reference))
+        return None if a.size == 0 else psnr(np.subtract(a, b, dtype=np.float64), self.peak)
 
-    def _plane(self, picture: FloatImage) -> NDArray:
+    def _plane(self, picture: Picture) -> NDArray:
         raise NotImplementedError
 
 
@@ -55,8 +56,8 @@ class PsnrRgb(_Psnr):
 
     peak = 1.0
 
-    def _plane(self, picture: FloatImage) -> NDArray:
-        return picture.astype(np.float64)
+    def _plane(self, picture: Picture) -> NDArray:
+        return picture.unit
 
 
 @metric(
@@ -73,5 +74,5 @@ class PsnrLuma(_Psnr):
 
     peak = 255.0
 
-    def _plane(self, picture: FloatImage) -> NDArray:
-        return luma(picture)
+    def _plane(self, picture: Picture) -> NDArray:
+        return picture.luma

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from numpy.typing import NDArray
 
 from quantvsr.errors import BadInput
+from quantvsr.metrics.frames import Picture
 
 if TYPE_CHECKING:
     from quantvsr.metrics.motion import Motion
@@ -35,12 +36,16 @@ class Accumulator(ABC):
         self._sum = 0.0
 
     def add(
-        self, frame: NDArray, reference: NDArray | None = None, motion: "Motion | None" = None
+        self,
+        frame: NDArray | Picture,
+        reference: NDArray | Picture | None = None,
+        motion: "Motion | None" = None,
     ) -> float | None:
         """Take the next frame of the clip.
 
         Args:
-            frame: (H, W, 3) RGB, gamma-encoded; floats in 0..1 or unsigned integers.
+            frame: (H, W, 3) RGB, gamma-encoded; floats in 0..1 or unsigned integers. A `Picture` if several
+                metrics share it.
             reference: The same moment of the reference clip, for metrics that need "reference".
             motion: How the picture moved since the last frame, for metrics that need "motion";
                 None at the first frame.
@@ -51,7 +56,8 @@ class Accumulator(ABC):
         Raises:
             BadInput: A frame of another size, not a picture, or not finite.
         """
-        self.last = self._value(frame, reference, motion)
+        other = None if reference is None else Picture.of(reference, "The reference frame")
+        self.last = self._value(Picture.of(frame), other, motion)
         if self.last is not None:
             self._sum += self.last
             self.count += 1
@@ -62,7 +68,7 @@ class Accumulator(ABC):
         return self._sum / self.count if self.count else None
 
     @abstractmethod
-    def _value(self, frame: NDArray, reference: NDArray | None, motion: "Motion | None") -> float | None: ...
+    def _value(self, frame: Picture, reference: Picture | None, motion: "Motion | None") -> float | None: ...
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantvsr.errors import BadInput
-from quantvsr.metrics.frames import crop, luma, to_pair
+from quantvsr.metrics.frames import Picture, check_same_size, crop
 from quantvsr.metrics.motion import Motion
 from quantvsr.metrics.registry import Accumulator, metric
 
+Plane = NDArray[np.float64]
 SSIM_WINDOW = 11
 _SIGMA = 1.5
 _K1, _K2, _PEAK = 0.01, 0.03, 255.0
@@ -30,20 +31,30 @@ def _local_mean(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     return crop(filtered, SSIM_WINDOW // 2)
 
 
-def ssim_map(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """SSIM at each pixel whose 11 x 11 window lies inside the picture.
+def _moments(picture: Picture, border: int) -> tuple[Plane, Plane, Plane]:
+    """Luma without the border, its local mean and its local variance; kept with the picture."""
+    key = ("ssim", border)
+    if key not in picture.kept:
+        plane = crop(picture.luma, border)
+        mean = _local_mean(plane)
+        picture.kept[key] = plane, mean, _local_mean(plane * plane) - mean * mean
+    return picture.kept[key]
+
+
+def ssim_map(a: Picture, b: Picture, border: int = 0) -> Plane:
+    """SSIM of luma at each pixel whose 11 x 11 window lies inside the picture.
 
     Args:
-        a: (H, W) plane on the 8-bit scale, at least 11 x 11.
-        b: The other one.
+        a: At least 11 x 11 pixels without the border.
+        b: The other one, same size.
+        border: Pixels left out on every side first.
 
     Returns:
-        (H - 10, W - 10) values in -1..1 (equation 13 of the paper, population variances).
+        (H - 2 border - 10, W - 2 border - 10), in -1..1 (equation 13 of the paper, population variances).
     """
-    mean_a, mean_b = _local_mean(a), _local_mean(b)
-    variance_a = _local_mean(a * a) - mean_a * mean_a
-    variance_b = _local_mean(b * b) - mean_b * mean_b
-    covariance = _local_mean(a * b) - mean_a * mean_b
+    plane_a, mean_a, variance_a = _moments(a, border)
+    plane_b, mean_b, variance_b = _moments(b, border)
+    covariance = _local_mean(plane_a * plane_b) - mean_a * mean_b
     c1, c2 = (_K1 * _PEAK) ** 2, (_K2 * _PEAK) ** 2
     numerator = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     return numerator / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))
@@ -64,10 +75,10 @@ def ssim_map(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float
 class Ssim(Accumulator):
     """Mean structural similarity on luma; None for frames smaller than the 11 x 11 window."""
 
-    def _value(self, frame: NDArray, reference: NDArray | None, motion: Motion | None) -> float | None:
+    def _value(self, frame: Picture, reference: Picture | None, motion: Motion | None) -> float | None:
         if reference is None:
             raise BadInput("SSIM compares two clips; give the reference clip as well.")
-        a, b = (crop(picture, self.border) for picture in to_pair(frame, reference))
-        if min(a.shape[:2]) < SSIM_WINDOW:
+        check_same_size(frame, reference)
+        if min(frame.unit.shape[:2]) - 2 * self.border < SSIM_WINDOW:
             return None
-        return float(ssim_map(luma(a), luma(b)).mean())
+        return float(ssim_map(frame, reference, self.border).mean())

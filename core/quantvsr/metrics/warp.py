@@ -1,10 +1,9 @@
 """Warping error E*_warp: how much a clip changes along its own motion."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quantvsr.errors import BadInput
-from quantvsr.metrics.frames import FloatImage, to_unit
+from quantvsr.metrics.frames import FloatImage, Picture
 from quantvsr.metrics.motion import Motion, sample
 from quantvsr.metrics.registry import Accumulator, metric
 
@@ -46,8 +45,8 @@ class WarpError(Accumulator):
         self.visible_share: float | None = None
         self._earlier: FloatImage | None = None
 
-    def _value(self, frame: NDArray, reference: NDArray | None, motion: Motion | None) -> float | None:
-        later = np.ascontiguousarray(to_unit(frame), dtype=np.float32)
+    def _value(self, frame: Picture, reference: Picture | None, motion: Motion | None) -> float | None:
+        later = np.ascontiguousarray(frame.unit, dtype=np.float32)
         earlier, self._earlier = self._earlier, later
         if earlier is None:
             return None
@@ -66,5 +65,6 @@ class WarpError(Accumulator):
         self.visible_share = float(counts.mean())
         if not counts.any():
             return None
-        error = np.square(sample(later, motion.flow) - earlier)[counts]
-        return WARP_SCALE * float(error.mean(dtype=np.float64))
+        difference = sample(later, motion.flow) - earlier
+        squared = np.einsum("hwc,hwc->hw", difference, difference)
+        return WARP_SCALE * float(squared[counts].mean(dtype=np.float64)) / 3

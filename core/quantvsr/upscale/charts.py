@@ -449,7 +449,7 @@ def _legend(figure: "Figure", left: float, entries: Sequence[tuple[Any, str]]) -
             [handle for handle, _ in ordered],
             [label for _, label in ordered],
             loc="center left",
-            bbox_to_anchor=(left - 0.004, 0.862),
+            bbox_to_anchor=(left - 0.004, 0.858),
             ncols=columns,
             frameon=False,
             fontsize=size,
