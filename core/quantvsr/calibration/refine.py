@@ -372,9 +372,11 @@ class _Run:
         result, best = StageResult(stage.name), _Best()
         if snapshot is not None:
             result = StageResult.from_json(snapshot.state["current"])
-            best.loss = snapshot.state["best_loss"]
+            best.loss = snapshot.state["best_loss"] or math.inf
             best.tensors = {k[5:]: t for k, t in snapshot.tensors.items() if k.startswith("best/")}
             _load_moments(optimizer, parameters, snapshot.tensors)
+            for group, base in zip(optimizer.param_groups, snapshot.state["bases"], strict=True):
+                group["base"] = base  # rates of ranges follow their size at the start of the stage
 
         def save() -> None:
             state = {
@@ -382,7 +384,8 @@ class _Run:
                 "stage": stage.name,
                 "done": [stage_result.to_json() for stage_result in self.done],
                 "current": result.to_json(),
-                "best_loss": best.loss,
+                "best_loss": best.loss if best.tensors else None,
+                "bases": [group["base"] for group in optimizer.param_groups],
             }
             tensors = {f"state/{name}": t for name, t in self._state().items()}
             tensors |= {f"best/{name}": t for name, t in best.tensors.items()}
