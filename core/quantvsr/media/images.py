@@ -1,15 +1,17 @@
 """Clips made of image files: a folder in natural order, or one image."""
 
+import contextlib
 import itertools
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from quantvsr.errors import BadInput
 from quantvsr.media.orientation import Orientation, from_exif
@@ -65,16 +67,25 @@ def _open(path: Path) -> Image.Image:
         raise BadInput(f"{path} cannot be opened as an image; it is damaged or of another kind.") from error
 
 
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise BadInput(f"{path} is a damaged image ({error}); write it again or leave it out.") from error
+
+
 def read_header(path: Path) -> ImageHeader:
     """Read the head of an image.
 
     Raises:
         BadInput: Missing, or no image.
     """
-    with _open(path) as image:
+    with _open(path) as image, _damage(path):
         kind = (image.format or "").lower()
         bits = {"1": 1, "I;16": 16, "I;16B": 16, "I": 16, "F": 32}.get(image.mode, 8)
-        tag: object = image.getexif().get(_EXIF_ORIENTATION)
+        # Pillow would decode a whole PNG to look for a tag behind the pixels.
+        tag = None if kind == "png" and "exif" not in image.info else image.getexif().get(_EXIF_ORIENTATION)
         if kind == "png":
             with path.open("rb") as file:
                 bits = max(bits, file.read(25)[24])  # IHDR, PNG specification section 11.2.2
@@ -102,13 +113,10 @@ def read_image(path: Path) -> tuple[np.ndarray, bool]:
     if header.bits > 8:
         pixels = _read_deep(path, header)
     else:
-        try:
-            with _open(path) as image:
-                upright = ImageOps.exif_transpose(image)
-                alpha = "A" in upright.getbands() or "transparency" in upright.info
-                pixels = np.asarray(upright.convert("RGBA" if alpha else "RGB"), dtype=np.float32) / 255
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise BadInput(f"{path} is a damaged image ({error}); write it again or leave it out.") from error
+        with _open(path) as image, _damage(path):
+            alpha = "A" in image.getbands() or "transparency" in image.info
+            codes = np.asarray(image.convert("RGBA" if alpha else "RGB"), dtype=np.float32)
+        pixels = header.orientation.apply(codes / np.float32(255))
     if pixels.shape[2] == 4:
         alpha_plane = pixels[..., 3:]
         return np.ascontiguousarray(pixels[..., :3] * alpha_plane), bool(alpha_plane.min() < 1)

@@ -151,8 +151,8 @@ def _rate_of(stream: VideoStream) -> Fraction | None:
     return None
 
 
-def _duration_of(container: InputContainer, stream: VideoStream) -> float | None:
-    """Seconds of the picture stream as the container tells it."""
+def _stream_duration(stream: VideoStream) -> float | None:
+    """Seconds of the picture stream, where the file tells it for this stream."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     tag = stream.metadata.get("DURATION", "")
@@ -161,9 +161,15 @@ def _duration_of(container: InputContainer, stream: VideoStream) -> float | None
         end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
         start = float((stream.start_time or 0) * (stream.time_base or 0))
         return max(end - start, 0.0)
-    if container.duration:
-        return container.duration / av.time_base
     return None
+
+
+def _duration_of(container: InputContainer, stream: VideoStream) -> float | None:
+    """Seconds of the picture stream, or of the whole file."""
+    duration = _stream_duration(stream)
+    if duration is None and container.duration:
+        return container.duration / av.time_base
+    return duration
 
 
 def _frame_count(stream: VideoStream) -> int | None:
@@ -288,7 +294,8 @@ def _with_durations(frames: Iterator[Frame], info: ClipInfo) -> Iterator[Frame]:
     step = held.duration if held.duration and held.duration > mean / 10 else mean
     if info.duration is not None and held.index + 1 == info.frames:
         rest = first + Fraction(info.duration).limit_denominator(10**6) - held.time
-        if rest > 0:
+        # Containers round their durations.
+        if rest > 0 and abs(rest - step) > Fraction(1, 500):
             step = rest
     yield dataclasses.replace(held, duration=step)
 
@@ -315,7 +322,10 @@ class VideoReader(ClipReader):
             if shown <= self.start:
                 raise BadInput(f"{self.info.path} has {shown} frames; start before frame {self.start}.")
             if self.stop is None or shown < self.stop:
-                self._report(damage, shown, end)
+                # The whole file's duration may be that of its sound.
+                alone = self.info.audio_streams == 0
+                promised = self.info.duration if alone else _stream_duration(stream)
+                self._report(damage, shown, end, promised)
 
     def _all(self, container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[Frame]:
         """Every shown frame; those before `start` carry an empty picture."""
@@ -354,11 +364,11 @@ class VideoReader(ClipReader):
         method = cv2.INTER_AREA if larger else cv2.INTER_CUBIC
         return np.clip(cv2.resize(rgb, (self.info.width, self.info.height), interpolation=method), 0, 1)
 
-    def _report(self, damage: Damage, shown: int, end: Fraction | None) -> None:
+    def _report(self, damage: Damage, shown: int, end: Fraction | None, promised: float | None) -> None:
         """Say what was missing, once the end is reached."""
-        claim, promised = self.info.frames, self.info.duration
+        claim = self.info.frames
         # A rate that wanders or a rounded duration is no damage.
-        slack = max(0.5, 3 / float(self.info.frame_rate))
+        slack = max(0.1, 3 / float(self.info.frame_rate))
         if claim is not None and shown < claim:
             self._warn(f"Only {shown} of {claim} frames could be decoded; the file is cut off or damaged.")
         elif claim is None and promised and end is not None and float(end) + slack < promised:

@@ -20,6 +20,8 @@ os.environ.setdefault("SVT_LOG", "1")
 # What happens to the source's other streams: each is tried when the container refuses the one before.
 _COPIED, _RECODED, _LEFT_OUT = "copied", "recoded", "left out"
 _FALLBACK = {_COPIED: _RECODED, _RECODED: _LEFT_OUT}
+# x265 leaves decoding times unset in clips this short.
+_NEVER_REORDERED = 2
 _FINEST_CLOCK = 10**9  # ticks per second that fit the containers' 32 bits
 
 
@@ -158,6 +160,8 @@ class VideoWriter(ClipWriter):
         for packet in self._stream.encode(frame):
             # Encoders drop durations; without them the last picture would end too early.
             packet.duration = self._durations.pop(packet.pts, packet.duration)
+            if frame is None and self.frames <= _NEVER_REORDERED:
+                packet.dts = packet.pts
             self._output.mux(packet)
 
     def _finish(self) -> None:
