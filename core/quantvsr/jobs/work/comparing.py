@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from quantvsr import __version__
 from quantvsr.files import atomic_json, make_folder
@@ -25,6 +25,7 @@ from quantvsr.models.adapter import VSRAdapter
 from quantvsr.models.registry import recognise
 from quantvsr.progress import Progress
 from quantvsr.quant.checkpoint import read_checkpoint_info
+from quantvsr.upscale.charts import QualityPanel, quality_bars
 from quantvsr.upscale.memory import peak_memory
 
 METRICS_FILE = "metrics.json"
@@ -140,6 +141,7 @@ def report_comparison(
         ledger,
         progress.stage("draw", 0.92, 1.0),
     )
+    quality = _draw_quality(folder / "quality.png", versions, figures, scene)
     device = choose_device(job.device)
     peaks = [ledger.outcomes[f"upscale_{version.name}"].figures for version in versions]
     metrics: dict[str, Any] = {
@@ -166,7 +168,31 @@ def report_comparison(
         "command": job.command(),
     }
     atomic_json(folder / METRICS_FILE, metrics)
-    return CompareResult(out=folder, video=video, frames=frames, charts=candidates.charts, metrics=metrics)
+    charts = (*candidates.charts, quality)
+    return CompareResult(out=folder, video=video, frames=frames, charts=charts, metrics=metrics)
+
+
+def _draw_quality(
+    path: Path, versions: list[Version], figures: Mapping[str, float | None], scene: Scene
+) -> Path:
+    """A chart of the figures, with bicubic enlargement as a yardstick where there is a ground truth."""
+    labels = {version.name: version.label for version in versions}
+    if "gt" in scene.pictures:
+        labels = {"bicubic": "Bicubic", **labels}
+
+    def panel(
+        title: str, key: str, unit: str, better: Literal["higher", "lower"], digits: int
+    ) -> QualityPanel:
+        found = {label: figures[key + name] for name, label in labels.items() if key + name in figures}
+        return QualityPanel(title, found, unit, better, digits)
+
+    panels = [panel("PSNR to full precision", "psnr_fp_", "dB", "higher", 2)]
+    if "gt" in scene.pictures:
+        panels.insert(0, panel("PSNR to ground truth", "psnr_gt_", "dB", "higher", 2))
+        panels.insert(1, panel("SSIM to ground truth", "ssim_gt_", "", "higher", 3))
+    panels.append(panel("Warping error", "warp_error_", "1e-3", "lower", 2))
+    note = f"{scene.source.path.name}, {scene.frames} frames of {scene.width * 4}x{scene.height * 4}"
+    return quality_bars(path, panels, title="Quality", note=note)
 
 
 def _versions(job: MethodSettings, candidates: Candidates, bits: Bits) -> list[Version]:
