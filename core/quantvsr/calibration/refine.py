@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantvsr.calibration.observe import forward_hooks, full_precision
+from quantvsr.calibration.prepare import initialise_layers, search_clips
 from quantvsr.calibration.refine_config import RefineConfig
 from quantvsr.calibration.samples import Sample, infos_of, split_windows
 from quantvsr.calibration.snapshots import Snapshot, SnapshotFolder
@@ -33,6 +34,8 @@ from quantvsr.quant.layers import DualBranchLayer
 
 Layers = Mapping[str, DualBranchLayer]
 Parameters = dict[str, nn.Parameter]
+
+_CLIP_SAMPLES = 8  # looked at for the start of activation clips
 
 
 @dataclass
@@ -195,7 +198,8 @@ def refine(
 
     Args:
         model: The network that holds the layers, on `device`; called as `model(**sample.inputs)`.
-        layers: The quantized layers; initialised here if they are not.
+        layers: The quantized layers. If one is not initialised, all are made ready here: SVD, rotation,
+            weight ranges, and a start for activation clips (`prepare`).
         samples: Calibration samples with full-precision outputs.
         config: Settings.
         progress: Reports `stage`, `step`, `steps`, `loss`, `learning_rate`, `seconds_left` (and `held_out`
@@ -307,7 +311,9 @@ class _Run:
     # The loop ----------------------------------------------------------------------------------------------
 
     def go(self, snapshot_dir: str | os.PathLike[str] | None) -> RefineResult:
-        self._initialise()
+        self.model.eval()
+        fresh = not all(layer.initialised for layer in self.layers.values())
+        initialise_layers(self.layers, _Quiet(self.progress))
         snapshots = SnapshotFolder(snapshot_dir, self._identity())
         snapshot = snapshots.newest()
         stages = self.stages()
@@ -316,6 +322,15 @@ class _Run:
             self.done = [StageResult.from_json(value) for value in snapshot.state["done"]]
             self.resumed = int(snapshot.state["number"])
             self._load(self._state(), snapshot.tensors, "state/")
+        elif fresh:
+            few = {order_of(self.train, self.config.seed, "clips", i) for i in range(_CLIP_SAMPLES)}
+            search_clips(
+                self.model,
+                self.layers,
+                [self.samples[i] for i in sorted(few)],
+                device=self.device,
+                progress=_Quiet(self.progress),
+            )
         flags = {p: p.requires_grad for layer in self.layers.values() for p in layer.parameters()}
         before = 0
         try:
@@ -331,13 +346,6 @@ class _Run:
                 p.requires_grad_(flag)
                 p.grad = None
         return RefineResult(tuple(self.done), self.resumed)
-
-    def _initialise(self) -> None:
-        for layer in self.layers.values():
-            self.progress.check()
-            if not layer.initialised:
-                layer.initialise()
-        self.model.eval()
 
     def _identity(self) -> str:
         """Hash of what the trajectory depends on, except for values that are trained."""
@@ -512,6 +520,17 @@ class _Best:
 
     loss: float = math.inf
     tensors: dict[str, Tensor] = field(default_factory=dict)
+
+
+class _Quiet(Progress):
+    """Passes on a stop or a pause, and reports nothing."""
+
+    def __init__(self, other: Progress) -> None:
+        super().__init__()
+        self._other = other
+
+    def check(self) -> None:
+        self._other.check()
 
 
 class _Pace:

@@ -1,0 +1,101 @@
+"""What happens between rank allocation and training: initialisation, and the search for activation clips."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from quantvsr.calibration.observe import forward_hooks, full_precision
+from quantvsr.calibration.samples import Sample
+from quantvsr.progress import Progress
+from quantvsr.quant.layers import DualBranchLayer
+
+Layers = Mapping[str, DualBranchLayer]
+_MEMORY = 256 * 2**20
+
+
+def initialise_layers(layers: Layers, progress: Progress | None = None) -> None:
+    """Initialise the layers that are not: SVD, rotation, weight ranges."""
+    watch = progress or Progress()
+    for done, (name, layer) in enumerate(layers.items(), 1):
+        watch.check()
+        if not layer.initialised:
+            layer.initialise()
+        watch.report(done / len(layers), f"Initialised {name}")
+
+
+def search_clips(
+    model: nn.Module,
+    layers: Layers,
+    samples: Sequence[Sample],
+    *,
+    memory: int = _MEMORY,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> None:
+    """Set the learned activation clips of initialised layers to a good start, from full-precision inputs.
+
+    Layers without a learned clip are left alone.
+
+    Args:
+        model: Holds the layers; run in full precision.
+        layers: Layers to look at.
+        samples: A few calibration samples of different windows and steps.
+        memory: Bytes of inputs held at once; with more the model runs again for the next layers.
+        device: Where samples are sent.
+        progress: Checked between samples and between layers.
+    """
+    watch = progress or Progress()
+    wanted = {name: layer for name, layer in layers.items() if layer.activation_clip is not None}
+    if not wanted or not len(samples):
+        return
+    sizes: dict[str, int] = {}
+
+    def measure(name: str, layer: nn.Module, x: Tensor, y: Tensor) -> None:
+        watch.check()
+        sizes[name] = sizes.get(name, 0) + 4 * x.numel()
+
+    _run(model, layers, wanted, samples[:1], device, measure)
+    done = 0
+    for group in _groups(sizes, max(memory // len(samples), 1)):
+        inputs: dict[str, list[Tensor]] = {name: [] for name in group}
+
+        def keep(
+            name: str, layer: nn.Module, x: Tensor, y: Tensor, inputs: dict[str, list[Tensor]] = inputs
+        ) -> None:
+            watch.check()
+            inputs[name].append(x.detach())
+
+        _run(model, layers, {name: wanted[name] for name in group}, samples, device, keep)
+        for name in group:
+            watch.check()
+            wanted[name].search_activation_clip(inputs.pop(name))
+            done += 1
+            watch.report(done / len(sizes), f"Clip of {name}")
+
+
+def _run(
+    model: nn.Module,
+    layers: Layers,
+    hooked: Layers,
+    samples: Sequence[Sample],
+    device: torch.device | str,
+    function: Callable[[str, nn.Module, Tensor, Tensor], None],
+) -> None:
+    with torch.no_grad(), full_precision(layers), forward_hooks(hooked, function):
+        for sample in samples:
+            model(**sample.to(device).inputs)
+
+
+def _groups(sizes: Mapping[str, int], most: int) -> Iterator[list[str]]:
+    """Neighbours whose inputs fit into `most` bytes together; a larger one goes alone."""
+    group: list[str] = []
+    held = 0
+    for name, size in sizes.items():
+        if group and held + size > most:
+            yield group
+            group, held = [], 0
+        group.append(name)
+        held += size
+    if group:
+        yield group
