@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from quantvsr import cli
-from quantvsr.errors import BadInput, Cancelled
+from quantvsr.errors import BadInput, BadModel, Cancelled
 from quantvsr.jobs import CompareJob, run
 from quantvsr.media import probe
 from quantvsr.progress import Progress
@@ -156,3 +156,9 @@ def test_a_clip_that_cannot_be_read_is_found_before_any_work(compare, tmp_path):
     with pytest.raises(BadInput, match=r"a\.mp4"):
         compare(tmp_path / "a.mp4")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_of_another_model_is_found_before_any_work(compare, make_model, clip, tmp_path):
+    with pytest.raises(BadModel, match="another model"):
+        compare(clip, model=str(make_model("other", seed=5)))
+    assert not (tmp_path / "out" / "frames").exists()

@@ -57,7 +57,8 @@ def compare(job: CompareJob, progress: Progress) -> CompareResult:
     ledger = Ledger(make_folder(folder / "work"))
     if job.checkpoint is not None:
         checkpoint = checkpoint_file(job.checkpoint)
-        read_checkpoint_info(checkpoint)
+        # Before anything long: whether it is whole, and belongs to the model.
+        open_lowbit(job, checkpoint)
         share = 0.0
     else:
         share = 0.5
