@@ -267,7 +267,7 @@ def _header(file: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         version = header["format"]
         if isinstance(version, int) and version > FORMAT:
             raise BadModel(
-                f"{file} was written by a newer version of the program (format {version}); update the program."
+                f"{file} was written by a newer version of the program (format {version}): update it."
             )
         good = hash_json(header) == metadata.get(_HASH)
     except (ValueError, TypeError, KeyError):

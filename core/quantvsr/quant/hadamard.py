@@ -19,6 +19,10 @@ MAX_FACTOR = 128
 """Up to this size one dense product is faster than two smaller ones."""
 
 
+_FEW_POSITIONS = 32
+"""Below this many positions per channel (weights) one product over transposed rows beats many small ones."""
+
+
 @functools.cache
 def _sylvester(size: int) -> np.ndarray:
     matrix = np.ones((1, 1))
@@ -210,6 +214,8 @@ class Rotation:
             return x
         if x.ndim > 2 and not x.is_contiguous() and x.stride(1) == 1:
             return self._last(x.movedim(1, -1), transposed=True).movedim(-1, 1)
+        if x[0, 0].numel() < _FEW_POSITIONS:
+            return self._last(x.movedim(1, -1), transposed=True).movedim(-1, 1).contiguous()
         x = x.contiguous()
         pieces = []
         for seg, (inner, outer) in zip(self._plan, self._factors(x, "channels"), strict=True):

@@ -734,8 +734,8 @@ class DualBranchLayer(nn.Module):
 
 
 def _plain_layout(x: Tensor) -> Tensor:
-    # Strides of dimensions of size 1 are arbitrary, yet torch picks convolution routines by them: outputs that
-    # are equal bit for bit after loading need equal strides.
+    # Strides of dimensions of size 1 are arbitrary, yet torch picks convolution routines by them: outputs
+    # that are equal bit for bit after loading need equal strides.
     return torch.empty(x.shape, dtype=x.dtype, device=x.device).copy_(x)
 
 
