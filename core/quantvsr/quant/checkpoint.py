@@ -36,6 +36,7 @@ from quantvsr.hashing import hash_json, hash_state_dict
 from quantvsr.models.safe_load import load_safetensors
 from quantvsr.quant.affine import code_range, decode_scale, encode_scale
 from quantvsr.quant.config import LayerQuantConfig
+from quantvsr.quant.encoded import EncodedWeight
 from quantvsr.quant.geometry import geometry_of, plain_weight
 from quantvsr.quant.layers import DualBranchLayer
 from quantvsr.quant.packing import pack_codes, pack_signs, unpack_codes, unpack_signs
@@ -307,7 +308,8 @@ def _store(layer: DualBranchLayer) -> tuple[dict[str, Tensor], list[int]]:
             )
         if signs is not None and signs.numel():
             stored[f"signs{i}"] = pack_signs(signs)
-    l1, l2 = layer.frozen_factors()
+    assert layer.encoded is not None
+    l1, l2 = layer.encoded.l1, layer.encoded.l2
     if l1.shape[1]:
         stored["L1"], stored["L2"] = l1.cpu().to(real), l2.cpu().to(real)
     with torch.no_grad():
@@ -372,4 +374,6 @@ def _restore(layer: DualBranchLayer, described: dict[str, Any], stored: dict[str
     if layer.activation_clip is not None:
         with torch.no_grad():
             layer.activation_clip.copy_(stored["activation_clip"])
-    layer.load_frozen(described["rank"], codes, scales, zero_points, l1.to(device), l2.to(device), bias)
+    factors = (l1.to(device), l2.to(device))
+    encoded = EncodedWeight(codes, scales, zero_points, *factors, layer.geometry.groups, bias)
+    layer.load_encoded(described["rank"], encoded)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from quantvsr.errors import BadInput, BadModel
 from quantvsr.quant import clipping
 from quantvsr.quant.affine import (
-    decode,
     encode,
     fake_quantize,
     half_through,
@@ -21,9 +20,12 @@ from quantvsr.quant.affine import (
     value_range,
 )
 from quantvsr.quant.config import LayerQuantConfig
+from quantvsr.quant.encoded import EncodedWeight
 from quantvsr.quant.geometry import geometry_of, plain_weight
-from quantvsr.quant.hadamard import Rotation, draw_signs, has_rotation
+from quantvsr.quant.hadamard import Rotation, draw_signs
 from quantvsr.quant.lowrank import skip_weight, svd_factors, thin_weights
+from quantvsr.quant.packing import packed_size
+from quantvsr.quant.parts import plan_parts
 
 Mode = Literal["fp", "train", "frozen"]
 MODES: tuple[Mode, ...] = ("fp", "train", "frozen")
@@ -73,8 +75,9 @@ class DualBranchLayer(nn.Module):
             if attribute not in ("name",) and not hasattr(self, attribute):
                 setattr(self, attribute, getattr(plain, attribute))
 
-        self.notes: tuple[str, ...] = ()
-        self._plan_parts()
+        plan = plan_parts(geometry, config)
+        self.parts, self.activation_parts = plan.weight, plan.activation
+        self.rotation_kind, self.notes = plan.rotation, plan.notes
         out, ones = geometry.out_channels, (1,) * (weight.ndim - 1)
         device = weight.device
         self.rank = 0
@@ -94,47 +97,15 @@ class DualBranchLayer(nn.Module):
         )
         clip = torch.ones(len(self.parts), 2, device=device)
         self.activation_clip = nn.Parameter(clip) if config.activation_clip == "learned" else None
-        for i, size in enumerate(self.parts):
+        for i, rotated in enumerate(plan.rotated):
             self.register_buffer(f"weight_clip{i}", torch.ones(range_shape, device=device))
-            self.set_signs(i, None if self._rotates(size) else torch.ones(0, dtype=torch.int8))
-        self._forget_frozen()
+            self.set_signs(i, None if rotated else torch.ones(0, dtype=torch.int8))
+        self.encoded: EncodedWeight | None = None
         self.check_finite = False
         self._mode: Mode = "fp"
         self._branch_ready = self._ranges_ready = False
 
     # Structure ---------------------------------------------------------------------------------------------
-
-    def _plan_parts(self) -> None:
-        """Channel counts of the weight's and the activation's parts, and the rotation kind."""
-        geometry, config = self.geometry, self.config
-        channels, groups = geometry.in_channels, geometry.groups
-        notes = []
-        self.rotation_kind = config.rotation
-        parts: int = config.parts
-        if groups > 1 and config.rotation == "reference":
-            self.rotation_kind = "none"
-            notes.append("not rotated: the reference rotation is not defined for grouped convolutions")
-        if groups > 1 and parts == 2 and (config.rotation == "block" or channels == groups):
-            parts = 1
-            notes.append("one part: the channels of a group cannot be cut in halves here")
-        if parts == 2 and channels < 2:
-            parts = 1
-            notes.append("one part: only one input channel")
-        if self.rotation_kind == "block" and channels == groups:
-            self.rotation_kind = "none"
-            notes.append("not rotated: one input channel per group")
-        per_group = channels // groups
-        # The reference cuts the weight's channels (of one group) and the activation's channels (of all
-        # groups).
-        self.parts = _halves(per_group) if parts == 2 else (per_group,)
-        self.activation_parts = _halves(channels) if parts == 2 else (channels,)
-        for size in self.parts:
-            if self.rotation_kind == "reference" and not self._rotates(size):
-                notes.append(f"part of {size} channels not rotated: no Hadamard matrix of that size")
-        self.notes = tuple(notes)
-
-    def _rotates(self, size: int) -> bool:
-        return has_rotation(self.rotation_kind, size, self.config.rotation_block)
 
     def set_signs(self, part: int, signs: Tensor | None) -> None:
         """Set the signs of one part: int8 (n,), empty where nothing is rotated, None while not drawn."""
@@ -147,6 +118,11 @@ class DualBranchLayer(nn.Module):
     def signs(self) -> tuple[Tensor | None, ...]:
         """Rotation signs of each part, int8; empty where nothing is rotated, None before initialisation."""
         return tuple(cast("Tensor | None", getattr(self, f"signs{i}")) for i in range(len(self.parts)))
+
+    def rotation_size(self, part: int) -> int:
+        """Number of signs of one part: its channels, or 0 where nothing is rotated."""
+        signs = self.signs[part]
+        return self.parts[part] if signs is None else signs.numel()
 
     def rotation(self, part: int = 0) -> Rotation:
         """The rotation of one part."""
@@ -172,7 +148,7 @@ class DualBranchLayer(nn.Module):
     @property
     def is_frozen(self) -> bool:
         """Whether encoded weights are held."""
-        return self._weight_hat is not None
+        return self.encoded is not None
 
     @property
     def mode(self) -> Mode:
@@ -184,7 +160,7 @@ class DualBranchLayer(nn.Module):
         if mode not in MODES:
             raise ValueError(f"unknown mode {mode!r}; use one of {', '.join(MODES)}")
         if mode == "train":
-            self._forget_frozen()
+            self.encoded = None
         elif mode == "frozen" and not self.is_frozen:
             self.freeze()
         self._mode = mode
@@ -206,7 +182,7 @@ class DualBranchLayer(nn.Module):
         columns = min(rank, out, n)
         self._set_factors(torch.zeros(out, columns), torch.zeros(columns, n))
         self._branch_ready = False
-        self._forget_frozen()
+        self.encoded = None
 
     def _set_factors(self, l1: Tensor, l2: Tensor) -> None:
         trained = self.L1.requires_grad, self.L2.requires_grad
@@ -232,7 +208,7 @@ class DualBranchLayer(nn.Module):
         self.draw_signs(generator)
         if not self._ranges_ready:
             self.reset_weight_ranges()
-        self._forget_frozen()
+        self.encoded = None
 
     def draw_signs(self, generator: torch.Generator | None = None) -> None:
         """Draw the rotation signs that are not drawn yet, first part first.
@@ -317,7 +293,7 @@ class DualBranchLayer(nn.Module):
             self.register_buffer(f"weight_clip{i}", state[f"weight_clip{i}"].to(self.weight.device))
             self.set_signs(i, state[f"signs{i}"].clone())
         self._branch_ready = self._ranges_ready = True
-        self._forget_frozen()
+        self.encoded = None
 
     def _fits(self, l1: Tensor, l2: Tensor) -> bool:
         out, n = self.geometry.out_channels, self.weight[0].numel()
@@ -355,7 +331,7 @@ class DualBranchLayer(nn.Module):
             found = signs[i]
             self.set_signs(i, torch.ones(0, dtype=torch.int8) if found is None else found)
         self._branch_ready = self._ranges_ready = True
-        self._forget_frozen()
+        self.encoded = None
 
     # Weights -----------------------------------------------------------------------------------------------
 
@@ -406,14 +382,6 @@ class DualBranchLayer(nn.Module):
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
-    def _forget_frozen(self) -> None:
-        for i in range(len(self.parts)):
-            for name in ("codes", "scale", "zero_point"):
-                self.register_buffer(f"_{name}{i}", None, persistent=False)
-        self.register_buffer("_weight_hat", None, persistent=False)
-        for name in ("l1", "l2", "first", "second", "stored_bias"):
-            self.register_buffer(f"_{name}", None, persistent=False)
-
     @torch.no_grad()
     def freeze(self) -> None:
         """Encode the residual weight once; keeps its codes and the weight they decode to."""
@@ -427,110 +395,58 @@ class DualBranchLayer(nn.Module):
             codes.append(found.to(torch.int8 if symmetric else torch.uint8))
             scales.append(scale.float())
             zero_points.append(zero_point.float())
-        self.set_frozen(codes, scales, zero_points, *self.factors())
+        l1, l2 = (factor.float() for factor in self.factors())
+        self.encoded = EncodedWeight(codes, scales, zero_points, l1, l2, self.geometry.groups)
 
     @torch.no_grad()
-    def set_frozen(
-        self,
-        codes: list[Tensor],
-        scales: list[Tensor],
-        zero_points: list[Tensor],
-        l1: Tensor,
-        l2: Tensor,
-        bias: Tensor | None = None,
-    ) -> None:
-        """Take over encoded weights, from `freeze` or from a file.
+    def load_encoded(self, rank: int, encoded: EncodedWeight) -> None:
+        """Take over the encoded weight of a stored layer and switch to mode "frozen".
 
-        Args:
-            codes: Per part, the shape of the weight's part, uint8 (int8 when symmetric).
-            scales: Per part, float32, broadcastable to the codes.
-            zero_points: The same.
-            l1: (O, r) as stored.
-            l2: (r, n) as stored.
-            bias: (O,) with lba added, as stored; None: computed from bias and lba at every call.
-        """
-        self._forget_frozen()
-        hats = []
-        for i, values in enumerate(zip(codes, scales, zero_points, strict=True)):
-            for name, value in zip(("codes", "scale", "zero_point"), values, strict=True):
-                self.register_buffer(f"_{name}{i}", _plain_layout(value), persistent=False)
-            code, scale, zero_point = values
-            hats.append(decode(code.float(), scale, zero_point))
-        self._weight_hat = _plain_layout(hats[0] if len(hats) == 1 else torch.cat(hats, 1))
-        # Copies: L1 and L2 may be trained on, which must not reach what was encoded beside them.
-        self._l1, self._l2 = (factor.detach().float().clone() for factor in (l1, l2))
-        if l1.shape[1]:
-            first, second = thin_weights(self._l1, self._l2, self.weight.shape, self.geometry.groups)
-            self._first, self._second = _plain_layout(first), _plain_layout(second)
-        self._stored_bias = bias
-
-    @torch.no_grad()
-    def load_frozen(
-        self,
-        rank: int,
-        codes: list[Tensor],
-        scales: list[Tensor],
-        zero_points: list[Tensor],
-        l1: Tensor,
-        l2: Tensor,
-        bias: Tensor | None,
-    ) -> None:
-        """Take over everything of a stored layer and switch to mode "frozen" (signs and clips are set apart).
-
-        The layer can be trained on: L1, L2 and lba continue from the stored values, ranges from new ones.
+        Rotation signs and activation clips are set apart. The layer can be trained on: L1, L2 and lba
+        continue from the stored values, weight ranges are found anew.
 
         Args:
             rank: As chosen when it was made.
-            codes: As for `set_frozen`, and so the others.
-            scales: Per part.
-            zero_points: Per part.
-            l1: (O, r).
-            l2: (r, n).
-            bias: (O,) or None.
+            encoded: Everything else.
 
         Raises:
             ValueError: A shape does not fit.
         """
-        fits = self._fits(l1, l2) and (bias is None or bias.shape == (self.geometry.out_channels,))
-        if not fits:
+        l1, l2, bias = encoded.l1, encoded.l2, encoded.bias
+        out = self.geometry.out_channels
+        if not self._fits(l1, l2) or not (bias is None or bias.shape == (out,)):
             raise ValueError("factors or bias of another shape")
         self.rank = rank
-        self._set_factors(l1, l2)
-        self._branch_ready = True
+        self._set_factors(l1.clone(), l2.clone())
         if bias is not None and self.lba is not None:
             own = 0 if self.bias is None else self.bias.float()
             self.lba.copy_((bias - own).reshape(self.lba.shape))
-        self._ranges_ready = False  # found anew when training goes on
-        self.set_frozen(codes, scales, zero_points, l1, l2, bias)
+        self._branch_ready, self._ranges_ready = True, False
+        self.encoded = encoded
         self._mode = "frozen"
 
-    def _frozen(self, name: str) -> tuple[Tensor, ...]:
-        if not self.is_frozen:
+    def _held(self) -> EncodedWeight:
+        if self.encoded is None:
             raise RuntimeError("the layer holds no encoded weight: call freeze()")
-        return tuple(cast(Tensor, getattr(self, f"_{name}{i}")) for i in range(len(self.parts)))
+        return self.encoded
 
     def codes(self) -> tuple[Tensor, ...]:
         """Weight codes of each part, uint8 (int8 when symmetric), in the shape of the weight's part."""
-        return self._frozen("codes")
+        return self._held().codes()
 
     def scales(self) -> tuple[Tensor, ...]:
         """Weight scales of each part, float32, (O, 1...) or 0-dimensional."""
-        return self._frozen("scale")
+        return self._held().scales()
 
     def zero_points(self) -> tuple[Tensor, ...]:
         """Weight zero points of each part, whole numbers in float32, shaped like the scales."""
-        return self._frozen("zero_point")
-
-    def frozen_factors(self) -> tuple[Tensor, Tensor]:
-        """L1 and L2 as encoded beside the codes, float32 with the values they have at rest."""
-        if self._l1 is None or self._l2 is None:
-            raise RuntimeError("the layer holds no encoded weight: call freeze()")
-        return self._l1, self._l2
+        return self._held().zero_points()
 
     def total_bias(self) -> Tensor | None:
         """Bias plus lba, (O,), with the value it has at rest; None where there is neither."""
-        if self._stored_bias is not None and not (self.lba is not None and self._wants_grad(self.lba)):
-            return self._stored_bias
+        stored = None if self.encoded is None else self.encoded.bias
+        if stored is not None and not (self.lba is not None and self._wants_grad(self.lba)):
+            return stored
         total = None if self.bias is None else self.bias.float()
         if self.lba is not None:
             total = self.lba.flatten() if total is None else total + self.lba.flatten()
@@ -584,9 +500,8 @@ class DualBranchLayer(nn.Module):
             if padded:
                 x = geometry.pad(x)
             x_hat = self.quantized_activation(x)
-            if self.is_frozen:
-                weight, first, second = self._weight_hat, self._first, self._second
-                assert weight is not None
+            if self.encoded is not None:
+                weight, first, second = self.encoded.hat, self.encoded.first, self.encoded.second
             else:
                 weight, first, second = self._quantized_weight(), None, None
                 if self.L1.shape[1]:
@@ -693,24 +608,20 @@ class DualBranchLayer(nn.Module):
     def bytes_at_rest(self) -> dict[str, int]:
         """Bytes of each stored part: codes, scales, zero_points, signs, L1, L2, bias, activation_clip."""
         config, out = self.config, self.geometry.out_channels
-        half = config.at_rest == "float16"
-        real = 2 if half else 4
-        rows = (out if config.weight_granularity == "channel" else 1) * len(self.parts)
-        per_channel = self.weight[0].numel() // sum(self.parts)
-        codes = sum(_packed(out * size * per_channel, config.weight_bits) for size in self.parts)
+        real = 2 if config.at_rest == "float16" else 4
+        rows = out if config.weight_granularity == "channel" else 1
+        kernel = self.weight[0, 0].numel()
         if config.weight_symmetric:
             zero_points = 0
         elif config.range_holds_zero:
-            each = rows // len(self.parts)
-            zero_points = len(self.parts) * _packed(each, config.weight_bits)
+            zero_points = packed_size(rows, config.weight_bits)
         else:
             zero_points = 4 * rows  # any whole number is possible
-        signs = sum(_packed(size, 1) for size in self.parts if self._rotates(size))
         return {
-            "codes": codes,
-            "scales": real * rows,
-            "zero_points": zero_points,
-            "signs": signs,
+            "codes": sum(packed_size(out * size * kernel, config.weight_bits) for size in self.parts),
+            "scales": real * rows * len(self.parts),
+            "zero_points": zero_points * len(self.parts),
+            "signs": sum(packed_size(self.rotation_size(i), 1) for i in range(len(self.parts))),
             "L1": real * self.L1.numel(),
             "L2": real * self.L2.numel(),
             "bias": real * out if self.bias is not None or self.lba is not None else 0,
@@ -731,20 +642,6 @@ class DualBranchLayer(nn.Module):
             f"{g.kind} {g.in_channels}->{g.out_channels}{kernel}{groups}, {bits}, rank={self.rank}, "
             f"rotation={self.rotation_kind}, parts={len(self.parts)}, profile={c.profile}, mode={self.mode}"
         )
-
-
-def _plain_layout(x: Tensor) -> Tensor:
-    # Strides of dimensions of size 1 are arbitrary, yet torch picks convolution routines by them: outputs
-    # that are equal bit for bit after loading need equal strides.
-    return torch.empty(x.shape, dtype=x.dtype, device=x.device).copy_(x)
-
-
-def _halves(n: int) -> tuple[int, ...]:
-    return (n - n // 2, n // 2)
-
-
-def _packed(count: int, bits: int) -> int:
-    return -(-count * bits // 8)
 
 
 @contextlib.contextmanager

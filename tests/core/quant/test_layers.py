@@ -387,8 +387,8 @@ def test_weight_clip_search_lowers_the_squared_error_of_every_row() -> None:
     errors = []
     for layer in (searched, plainly):
         layer.mode = "frozen"
-        (hat,), (rotated,) = layer._frozen("codes"), layer.rotated_residual()
-        decoded = (hat - layer.zero_points()[0]) * layer.scales()[0]
+        (rotated,) = layer.rotated_residual()
+        decoded = (layer.codes()[0] - layer.zero_points()[0]) * layer.scales()[0]
         errors.append((decoded - rotated).square().sum(1))
     assert bool((errors[0] <= errors[1]).all()) and float(errors[0].sum()) < 0.9 * float(errors[1].sum())
 

@@ -1,0 +1,86 @@
+"""A weight encoded once: codes, scales and zero points, and what the simulated execution needs of them."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from quantvsr.quant.affine import decode
+from quantvsr.quant.lowrank import thin_weights
+
+
+class EncodedWeight(nn.Module):
+    """The frozen state of a dual-branch layer; holds buffers only, none of them in the state dictionary.
+
+    Args:
+        codes: Per part, (O, channels, kernel...), uint8 (int8 when symmetric).
+        scales: Per part, float32, (O, 1...) or 0-dimensional.
+        zero_points: Per part, whole numbers in float32, shaped like the scales.
+        l1: (O, r), float32, with the values it has at rest.
+        l2: (r, n), likewise.
+        groups: Groups of the convolution.
+        bias: (O,), bias and aligned bias as stored in a file; None: the layer adds its own.
+
+    Attributes:
+        l1, l2, bias: As given.
+        hat: The weight the codes decode to, all parts, (O, channels, kernel...).
+        first, second: Weights of the two thin operations; None at rank 0.
+    """
+
+    l1: Tensor
+    l2: Tensor
+    hat: Tensor
+    first: Tensor | None
+    second: Tensor | None
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        codes: Sequence[Tensor],
+        scales: Sequence[Tensor],
+        zero_points: Sequence[Tensor],
+        l1: Tensor,
+        l2: Tensor,
+        groups: int,
+        bias: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self._parts = len(codes)
+        hats = []
+        for i, (code, scale, zero_point) in enumerate(zip(codes, scales, zero_points, strict=True)):
+            self._keep(f"codes{i}", code)
+            self._keep(f"scale{i}", scale)
+            self._keep(f"zero_point{i}", zero_point)
+            hats.append(decode(code.float(), scale, zero_point))
+        hat = hats[0] if len(hats) == 1 else torch.cat(hats, 1)
+        self._keep("hat", hat)
+        self._keep("l1", l1)
+        self._keep("l2", l2)
+        first, second = thin_weights(l1, l2, hat.shape, groups) if l1.shape[1] else (None, None)
+        self._keep("first", first)
+        self._keep("second", second)
+        self._keep("bias", bias)
+
+    def _keep(self, name: str, value: Tensor | None) -> None:
+        if value is not None:
+            # A copy: L1 and L2 may be trained on, which must not reach what was encoded beside them. Strides
+            # of dimensions of size 1 are arbitrary, yet torch picks convolution routines by them: outputs
+            # that are equal bit for bit after loading need plain strides.
+            value = torch.empty(value.shape, dtype=value.dtype, device=value.device).copy_(value.detach())
+        self.register_buffer(name, value, persistent=False)
+
+    def _all(self, name: str) -> tuple[Tensor, ...]:
+        return tuple(cast(Tensor, getattr(self, f"{name}{i}")) for i in range(self._parts))
+
+    def codes(self) -> tuple[Tensor, ...]:
+        """Codes of each part."""
+        return self._all("codes")
+
+    def scales(self) -> tuple[Tensor, ...]:
+        """Scales of each part."""
+        return self._all("scale")
+
+    def zero_points(self) -> tuple[Tensor, ...]:
+        """Zero points of each part."""
+        return self._all("zero_point")
