@@ -94,7 +94,8 @@ def _default(
     observed = (where >= 0) & (seen[where] if len(seen) else False)
     score = np.where(observed, (highs - lows)[where] if len(seen) else 0.0, 0.0)
 
-    low, high = rank_limits(cost.sizes, settings)
+    # Without a low-rank branch there is nothing to allocate.
+    low, high = rank_limits(cost.sizes * int(cost.config.low_rank), settings)
     fixed = np.array([name in settings.overrides for name in order], bool)
     by_hand = np.array([settings.overrides.get(name, 0) for name in order], np.int64)
     base = np.where(fixed, np.minimum(by_hand, cost.sizes), low)

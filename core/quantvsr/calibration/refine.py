@@ -334,7 +334,7 @@ class _Run:
         flags = {p: p.requires_grad for layer in self.layers.values() for p in layer.parameters()}
         before = 0
         try:
-            with self._checks():
+            with self._checks(), _repeatable():
                 finished = {result.name for result in self.done}
                 for stage in stages:
                     if stage.name not in finished:
@@ -512,6 +512,18 @@ class _Run:
 
         with forward_hooks(self.layers, look):
             yield
+
+
+@contextlib.contextmanager
+def _repeatable() -> Iterator[None]:
+    """Convolutions on a GPU choose the same, deterministic algorithm every time."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
 
 
 @dataclass

@@ -13,7 +13,7 @@ from quantvsr.calibration.rank_default import rank_limits, step_quantile
 from quantvsr.calibration.ranks import Allocation, RankSettings, allocate, rule_names
 from quantvsr.calibration.table import ComplexityTable
 from quantvsr.errors import BadInput
-from quantvsr.quant.config import reference
+from quantvsr.quant.config import default, reference
 
 
 def shapes_of(sizes: list[tuple[int, int]]) -> list[LayerShape]:
@@ -147,6 +147,13 @@ def test_layers_without_statistics_are_average_ones():
     low, high = found.limits["layer2"]
     assert found.raw["layer2"] is None
     assert found.wish["layer2"] == (low + high) / 2
+
+
+def test_no_branch_no_ranks():
+    cost = CostModel(shapes_of([(128, 128)] * 3), default().replace(low_rank=False))
+    found = allocate(random_table(3, 6), cost=cost)
+    assert set(found.ranks.values()) == {0}
+    assert found.effective_bits == cost.estimate({}).effective_bits
 
 
 def test_values_that_are_not_numbers_are_left_out():
