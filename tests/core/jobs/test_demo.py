@@ -112,7 +112,7 @@ def test_of_a_large_clip_the_middle_is_taken(bundled, model, make_clip, tmp_path
     monkeypatch.setattr(demo_module, "_SHORT_SIDE", 16)
     clip = make_clip("large", height=40, width=48, count=16)
     result = demo(model, tmp_path / "out", clip=str(clip))
-    assert (result.metrics["width"], result.metrics["height"], result.metrics["frames"]) == (96, 64, 13)
+    assert (result.metrics["width"], result.metrics["height"], result.metrics["frames"]) == (96, 64, 9)
     assert any("24x16" in text for text in result.warnings)
     shown = np.asarray(Image.open(tmp_path / "out" / "frames" / "lq" / "frame_000001.png"))
     whole = np.asarray(Image.open(clip / "000.png"))

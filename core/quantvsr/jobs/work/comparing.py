@@ -43,6 +43,8 @@ _KEYS = (
     "warp_error_lowbit",
     "warp_error_minmax",
 )
+# Names of methods in the comparison, by their profile.
+_METHODS = {"default": "QuantVSR", "reference": "QuantVSR as published", "minmax": "plain min-max"}
 
 
 def compare(job: CompareJob, progress: Progress) -> CompareResult:
@@ -128,7 +130,7 @@ def report_comparison(
     info = read_checkpoint_info(candidates.checkpoint)
     config = next(iter(info.layers.values()))["config"]
     bits = Bits(config["weight_bits"], config["activation_bits"])
-    versions = _versions(job, candidates, bits)
+    versions = _versions(job, candidates, bits, _METHODS.get(config["profile"], "low bit"))
     frames = folder / "frames"
     keys = make_versions(scene, versions, run, frames, ledger, progress.stage("upscale", 0.0, 0.8))
     figures = measure_versions(scene, frames, keys, ledger, progress.stage("measure", 0.8, 0.92))
@@ -196,7 +198,7 @@ def _draw_quality(
     return quality_bars(path, panels, title="Quality", note=note)
 
 
-def _versions(job: MethodSettings, candidates: Candidates, bits: Bits) -> list[Version]:
+def _versions(job: MethodSettings, candidates: Candidates, bits: Bits, method: str) -> list[Version]:
     model = {"files": source_hash(job.model), "device": choose_device(job.device).type}
     checkpoint = candidates.checkpoint
 
@@ -215,7 +217,7 @@ def _versions(job: MethodSettings, candidates: Candidates, bits: Bits) -> list[V
 
     found = [
         Version("fp", "Full precision", model, full),
-        Version("lowbit", f"{bits} QuantVSR", {**model, "checkpoint": hash_file(checkpoint)}, low),
+        Version("lowbit", f"{bits} {method}", {**model, "checkpoint": hash_file(checkpoint)}, low),
     ]
     if candidates.minmax:
         found.append(Version("minmax", f"{bits} plain min-max", {**model, "minmax": str(bits)}, plain))

@@ -18,9 +18,10 @@ from quantvsr.jobs.work.versions import Run
 from quantvsr.models.registry import recognise
 from quantvsr.progress import Progress
 
-# What three versions of the bundled model enlarge in about two minutes on two cores: low-quality pixels of
-# the longer and the shorter side, and frames (three windows of five that share one frame).
-_LONG_SIDE, _SHORT_SIDE, _FRAMES = 128, 96, 13
+# What three versions of the bundled model enlarge within two minutes on two cores: low-quality pixels of
+# the longer and the shorter side, and frames (windows of five that share one frame).
+_LONG_SIDE, _SHORT_SIDE, _FRAMES = 128, 96, 9
+_BUNDLED_FRAMES = 17
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def _choose_clip(job: DemoJob, progress: Progress) -> tuple[Piece, _Truth, Path 
         if job.gt is not None or job.shrink:
             raise BadInput("--gt and --shrink are about a clip of yours; give it with --clip.")
         bundled = bundled_clips()[0]
-        return Piece(bundled.lq, 0, job.frames), _Truth(str(bundled.gt), False), bundled.lq
+        count = _BUNDLED_FRAMES if job.frames is None and not job.whole else job.frames
+        return Piece(bundled.lq, 0, count), _Truth(str(bundled.gt), False), bundled.lq
     path = Path(job.clip).expanduser()
     truth = _Truth(job.gt, job.shrink)
     if job.whole:

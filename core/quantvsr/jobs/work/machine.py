@@ -1,11 +1,14 @@
-"""What this machine is and how much memory we used: processor, GPUs, disk."""
+"""What this machine is: processor, GPUs, disk; and opening models on it without noise."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,20 +86,15 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def peak_memory() -> int:
-    """Largest memory this process has held so far, in bytes; 0 where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts kilobytes, macOS bytes.
-    return peak if sys.platform == "darwin" else peak * 1024
+@contextlib.contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep libraries that load models from printing bars and notes about their own future."""
+    from diffusers.utils import logging
 
-
-def peak_device_memory(device: torch.device) -> int | None:
-    """Largest memory torch has held on a GPU, in bytes; None on the processor."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def _versions() -> dict[str, str | None]:
@@ -166,7 +164,8 @@ def _gpus() -> list[dict[str, Any]]:
 
 def _bundled_model() -> dict[str, Any]:
     try:
-        adapter = open_model(BUNDLED)
+        with quiet_loading():
+            adapter = open_model(BUNDLED)
     except QuantVSRError as error:
         return {"error": str(error)}
     return {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from quantvsr.jobs.options import Bits
-from quantvsr.jobs.work.machine import choose_device
+from quantvsr.jobs.work.machine import choose_device, quiet_loading
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.models.registry import open_model
 from quantvsr.quant.config import PROFILES, LayerQuantConfig
@@ -26,7 +26,8 @@ def open_full(job: ModelChoice) -> VSRAdapter:
     Raises:
         BadInput: The device or the model cannot be used.
     """
-    return open_model(job.model, choose_device(job.device))
+    with quiet_loading():
+        return open_model(job.model, choose_device(job.device))
 
 
 def minmax(weight_bits: int, activation_bits: int) -> LayerQuantConfig:
