@@ -11,9 +11,10 @@ from parity.golden import Failures, load, tensors_of
 from parity.graph_network import GraphNetwork
 from quantvsr.calibration.observe import forward_hooks, observe
 from quantvsr.calibration.ranks import RankSettings, allocate
-from quantvsr.calibration.refine import Stage, make_optimizer, named, refine, sample_loss, set_rates
+from quantvsr.calibration.refine import refine
 from quantvsr.calibration.refine_config import RefineConfig
 from quantvsr.calibration.samples import Sample
+from quantvsr.calibration.stages import Stage, make_optimizer, named, sample_loss, set_rates
 from quantvsr.quant.config import LayerQuantConfig, reference
 from quantvsr.quant.hadamard import from_dense
 from quantvsr.quant.layers import DualBranchLayer

@@ -9,177 +9,41 @@ The model stays in evaluation mode; nothing in the loop draws random numbers.
 """
 
 import contextlib
-import functools
 import math
 import os
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quantvsr.calibration.observe import forward_hooks, full_precision
+from quantvsr.calibration.order import order_of, sample_weights
 from quantvsr.calibration.prepare import initialise_layers, search_clips
 from quantvsr.calibration.refine_config import RefineConfig
+from quantvsr.calibration.results import RefineResult, StageResult
 from quantvsr.calibration.samples import Sample, infos_of, split_windows
 from quantvsr.calibration.snapshots import Snapshot, SnapshotFolder
+from quantvsr.calibration.stages import (
+    Layers,
+    Parameters,
+    Stage,
+    load_moments,
+    make_optimizer,
+    moments,
+    named,
+    sample_loss,
+    set_rates,
+    trainable,
+)
 from quantvsr.errors import BadInput, Cancelled
 from quantvsr.hashing import hash_json, hash_state_dict
 from quantvsr.progress import Progress
 from quantvsr.quant.layers import DualBranchLayer
 
-Layers = Mapping[str, DualBranchLayer]
-Parameters = dict[str, nn.Parameter]
-
 _CLIP_SAMPLES = 8  # looked at for the start of activation clips
-
-
-@dataclass
-class StageResult:
-    """What one stage did.
-
-    Attributes:
-        name: "layers", "low-rank" or "bias".
-        losses: Mean loss of the samples of each update (unweighted, undivided).
-        sample_losses: Loss of each sample of each update.
-        rates: Learning rate of the main group at each update.
-        held_out: (updates done, loss on the held-out samples).
-        best_step: Updates done in the state that was kept; None if the last one was kept.
-        seconds: Time spent, over all runs.
-    """
-
-    name: str
-    losses: list[float] = field(default_factory=list)
-    sample_losses: list[list[float]] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
-    held_out: list[tuple[int, float]] = field(default_factory=list)
-    best_step: int | None = None
-    seconds: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """All values by name."""
-        return {**vars(self), "held_out": [list(pair) for pair in self.held_out]}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "StageResult":
-        """Inverse of `to_json`."""
-        return cls(**{**value, "held_out": [(int(step), float(loss)) for step, loss in value["held_out"]]})
-
-
-@dataclass(frozen=True)
-class RefineResult:
-    """What the refinement did.
-
-    Attributes:
-        stages: Stages in order, those of earlier runs included.
-        resumed: Updates that were taken over from a snapshot.
-    """
-
-    stages: tuple[StageResult, ...]
-    resumed: int = 0
-
-    def stage(self, name: str) -> StageResult:
-        """The stage of that name (KeyError if it did not run)."""
-        found = {stage.name: stage for stage in self.stages}
-        return found[name]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage: what is trained, for how long, against what.
-
-    Attributes:
-        name: See `StageResult`.
-        updates: Optimizer updates.
-        groups: Kind of parameter ("main", "range", "clip") -> parameters by name.
-        rate: Learning rate of the main group.
-        objective: Runs one sample with a factor on the loss, adds to the gradients, returns the plain loss.
-        evaluated: Whether held-out samples decide which state is kept.
-    """
-
-    name: str
-    updates: int
-    groups: Mapping[str, Parameters]
-    rate: float
-    objective: Callable[[Sample, float], float]
-    evaluated: bool = True
-
-    @property
-    def parameters(self) -> Parameters:
-        """All trained parameters by name."""
-        return {name: p for group in self.groups.values() for name, p in group.items()}
-
-
-def named(layers: Layers, pick: Callable[[DualBranchLayer], Sequence[nn.Parameter]]) -> Parameters:
-    """Picked parameters of all layers as `layer.parameter` -> parameter."""
-    found: Parameters = {}
-    for layer_name, layer in layers.items():
-        own = {id(p): name for name, p in layer.named_parameters()}
-        found |= {f"{layer_name}.{own[id(p)]}": p for p in pick(layer)}
-    return found
-
-
-def trainable(layer: DualBranchLayer) -> list[nn.Parameter]:
-    """All parameters a stage may change: everything but the plain weight and bias."""
-    return [p for name, p in layer.named_parameters() if name not in ("weight", "bias")]
-
-
-def make_optimizer(stage: Stage, config: RefineConfig) -> torch.optim.AdamW:
-    """AdamW with a group per kind of parameter; `base` of a group is its rate before the schedule."""
-    groups: list[dict[str, Any]] = []
-    for kind, parameters in stage.groups.items():
-        if kind == "range":
-            # Relative to their size: residual weights of different layers differ by orders of magnitude.
-            for p in parameters.values():
-                size = float(p.detach().abs().mean()) or 1.0
-                groups.append({"params": [p], "base": config.range_learning_rate * size, "weight_decay": 0.0})
-        elif parameters:
-            base = config.clip_learning_rate if kind == "clip" else stage.rate
-            decay = config.weight_decay if kind == "main" else 0.0
-            groups.append({"params": list(parameters.values()), "base": base, "weight_decay": decay})
-    for group in groups:
-        group["lr"] = group["base"]
-    return torch.optim.AdamW(groups, betas=config.betas, eps=config.eps)
-
-
-def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Multiply every group's base rate by the schedule's factor; returns the first group's rate."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["base"] * factor
-    return float(optimizer.param_groups[0]["lr"])
-
-
-def sample_loss(model: nn.Module, sample: Sample, autocast: bool = False) -> Tensor:
-    """Mean squared error between the model's output and the recorded one, over all elements."""
-    with torch.autocast(sample.output.device.type, torch.bfloat16, enabled=autocast):
-        output = model(**sample.inputs)
-        return F.mse_loss(output.float(), sample.output.float())
-
-
-def order_of(indices: Sequence[int], seed: int, stage: str, number: int) -> int:
-    """Which sample comes as number `number` (from 0): a new order for every pass, from the seed alone."""
-    turn, place = divmod(number, len(indices))
-    return _permutation(tuple(indices), f"{seed}/{stage}/{turn}")[place]
-
-
-@functools.lru_cache(maxsize=4)
-def _permutation(indices: tuple[int, ...], key: str) -> tuple[int, ...]:
-    order = list(indices)
-    random.Random(key).shuffle(order)
-    return tuple(order)
-
-
-def sample_weights(infos: Sequence[Mapping[str, Any]], emphasis: float) -> list[float]:
-    """Weights of samples, mean 1; see `RefineConfig.emphasis`. Samples without a step count as last ones."""
-    raw = [
-        ((info.get("step", 0) + 1) / info.get("steps", info.get("step", 0) + 1)) ** emphasis for info in infos
-    ]
-    mean = sum(raw) / len(raw) if raw else 1.0
-    return [value / mean for value in raw]
 
 
 def refine(
@@ -382,7 +246,7 @@ class _Run:
             result = StageResult.from_json(snapshot.state["current"])
             best.loss = snapshot.state["best_loss"] or math.inf
             best.tensors = {k[5:]: t for k, t in snapshot.tensors.items() if k.startswith("best/")}
-            _load_moments(optimizer, parameters, snapshot.tensors)
+            load_moments(optimizer, parameters, snapshot.tensors)
             for group, base in zip(optimizer.param_groups, snapshot.state["bases"], strict=True):
                 group["base"] = base  # rates of ranges follow their size at the start of the stage
 
@@ -397,7 +261,7 @@ class _Run:
             }
             tensors = {f"state/{name}": t for name, t in self._state().items()}
             tensors |= {f"best/{name}": t for name, t in best.tensors.items()}
-            snapshots.save(state["number"], state, tensors | _moments(optimizer, parameters))
+            snapshots.save(state["number"], state, tensors | moments(optimizer, parameters))
 
         try:
             self._updates(stage, before, total, optimizer, result, best, save)
@@ -554,27 +418,3 @@ class _Pace:
     def left(self, seconds: float, updates: int) -> float:
         self._mean = seconds if not self._mean else 0.8 * self._mean + 0.2 * seconds
         return self._mean * updates
-
-
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-
-
-def _moments(optimizer: torch.optim.AdamW, parameters: Parameters) -> dict[str, Tensor]:
-    return {
-        f"{key}/{name}": torch.as_tensor(optimizer.state[p][key])
-        for name, p in parameters.items()
-        if p in optimizer.state
-        for key in _MOMENTS
-    }
-
-
-def _load_moments(
-    optimizer: torch.optim.AdamW, parameters: Parameters, tensors: Mapping[str, Tensor]
-) -> None:
-    for name, p in parameters.items():
-        if f"step/{name}" in tensors:
-            # The step counter stays on the CPU, as the optimizer keeps it.
-            optimizer.state[p] = {
-                key: tensors[f"{key}/{name}"].clone().to("cpu" if key == "step" else p.device)
-                for key in _MOMENTS
-            }

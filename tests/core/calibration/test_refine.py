@@ -6,19 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from quantvsr.calibration.refine import (
-    RefineResult,
-    Stage,
-    make_optimizer,
-    named,
-    order_of,
-    refine,
-    sample_loss,
-    sample_weights,
-)
+from quantvsr.calibration.order import order_of, sample_weights
+from quantvsr.calibration.refine import refine
 from quantvsr.calibration.refine_config import PRESETS, RefineConfig
+from quantvsr.calibration.results import RefineResult
 from quantvsr.calibration.samples import Sample
 from quantvsr.calibration.snapshots import SnapshotFolder
+from quantvsr.calibration.stages import Stage, make_optimizer, named, sample_loss
 from quantvsr.errors import BadInput, Cancelled
 from quantvsr.progress import Progress
 from quantvsr.quant.config import default, reference

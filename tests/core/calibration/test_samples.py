@@ -9,12 +9,11 @@ from quantvsr.calibration.samples import (
     RecordSettings,
     Sample,
     SampleStore,
-    flatten,
     kept_steps,
     record_samples,
     split_windows,
-    unflatten,
 )
+from quantvsr.calibration.store import flatten, unflatten
 from quantvsr.errors import BadInput, Cancelled
 from quantvsr.progress import Progress
 
