@@ -41,10 +41,10 @@ class Recipe:
 
 
 RECIPES = (
-    Recipe("garden", 4, CLEAN),
-    Recipe("signs", 5, CLEAN),
-    Recipe("market", 6, CLEAN),
-    Recipe("phone", 7, PHONE),
+    Recipe("garden", 7, CLEAN),
+    Recipe("market", 10, CLEAN),
+    Recipe("phone", 4, PHONE),
+    Recipe("signs", 11, CLEAN),
 )
 
 
