@@ -9,8 +9,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QProcess, QTimer, Signal
 
-# Asked to cancel, the engine stops at its next safe point; after this time it is ended.
-CANCEL_WITHIN_MS = 2000
+# Asked to cancel, the engine stops at its next safe point; after this time it is ended, within 2 s in all.
+CANCEL_WITHIN_MS = 1500
 _KEPT_ERROR_CHARACTERS = 20_000
 
 
