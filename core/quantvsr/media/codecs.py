@@ -57,7 +57,8 @@ def _x265_options(quality: float) -> dict[str, str]:
 
 
 def _av1_options(quality: float) -> dict[str, str]:
-    return {"crf": str(min(round(quality * 1.4), 63)), "preset": "8"}
+    params = "chroma-sample-position=left"
+    return {"crf": str(min(round(quality * 1.4), 63)), "preset": "8", "svtav1-params": params}
 
 
 CODECS: dict[str, OutputCodec] = {
@@ -95,7 +96,8 @@ CODECS: dict[str, OutputCodec] = {
             {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"},
             {8: "yuv420p", 10: "yuv420p10le"},
             options=_av1_options,
-            min_side=4,
+            # SVT-AV1 never ends on pictures such as 24x66.
+            min_side=32,
             max_side=16384,
             max_area=_LEVEL_AREA,
         ),

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 import av
-import av.error
-from av.filter import Graph
 from av.video.codeccontext import VideoCodecContext
 
 from quantvsr.media.colour import colour_of
+from quantvsr.media.filters import OneFilter
 from quantvsr.media.types import ColourInfo
 
 _LEAST = 4  # pixels; the filter refuses smaller pictures
@@ -28,53 +27,27 @@ class Deinterlacer:
         self._context = context
         self.used = False
         self.colour: ColourInfo | None = None
-        self._graph: Graph | None = None
-        self._shape: tuple[int, int, str] | None = None
+        self._filter: OneFilter | None = None
 
     def run(self, frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         """Frames in, the same number of frames out, with their time stamps."""
         for frame in frames:
-            shape = (frame.width, frame.height, frame.format.name)
-            if self._graph is not None and shape != self._shape:
+            if self._filter is not None and not self._filter.fits(frame):
                 yield from self._flush()
             wanted = frame.interlaced_frame and min(frame.width, frame.height) >= _LEAST
-            if wanted and self._graph is None:
-                self._start(frame, shape)
-            if self._graph is None:
+            if wanted and self._filter is None:
+                self.used = True
+                # Field order as flagged in each frame; frames not flagged as interlaced pass unchanged.
+                self._filter = OneFilter(frame, "bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+            if self._filter is None:
                 self.colour = None
                 yield frame
                 continue
             self.colour = colour_of(frame, self._context)
-            self._graph.push(frame)
-            yield from self._pull()
+            yield from self._filter.push(frame)
         yield from self._flush()
 
-    def _start(self, frame: av.VideoFrame, shape: tuple[int, int, str]) -> None:
-        self.used = True
-        self._shape = shape
-        graph = Graph()
-        source = graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-        )
-        # Field order as flagged in each frame; frames not flagged as interlaced pass unchanged.
-        filtered = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
-        source.link_to(filtered)
-        filtered.link_to(graph.add("buffersink"))
-        graph.configure()
-        self._graph = graph
-
-    def _pull(self) -> Iterator[av.VideoFrame]:
-        assert self._graph is not None
-        while True:
-            try:
-                frame = self._graph.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-            assert isinstance(frame, av.VideoFrame)
-            yield frame
-
     def _flush(self) -> Iterator[av.VideoFrame]:
-        if self._graph is not None:
-            self._graph.push(None)
-            yield from self._pull()
-            self._graph = None
+        if self._filter is not None:
+            yield from self._filter.push(None)
+            self._filter = None

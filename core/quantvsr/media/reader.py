@@ -20,6 +20,7 @@ from quantvsr.media import images
 from quantvsr.media.colour import HDR_TRANSFERS, FrameConverter, colour_of
 from quantvsr.media.deinterlace import Deinterlacer
 from quantvsr.media.orientation import Orientation, from_display_matrix
+from quantvsr.media.siting import mark_chroma
 from quantvsr.media.source import Damage, clip_start, decode, is_cover, open_input, picture_stream
 from quantvsr.media.types import ClipInfo, Frame
 
@@ -62,7 +63,7 @@ def open_clip(
         if start >= len(files):
             raise BadInput(f"{clip} has {len(files)} frames; start before {start}.")
         return ImageReader(info, files, start, stop)
-    return VideoReader(_probe_video(clip, frame_rate), start, stop)
+    return VideoReader(*_probe_video(clip, frame_rate), start, stop)
 
 
 def _is_still_image(path: Path) -> bool:
@@ -192,7 +193,7 @@ def _orientation_of(frame: av.VideoFrame) -> Orientation:
     return Orientation()
 
 
-def _probe_video(path: Path, frame_rate: Fraction | None) -> ClipInfo:
+def _probe_video(path: Path, frame_rate: Fraction | None) -> tuple[ClipInfo, Orientation]:
     with open_input(path) as container:
         stream = picture_stream(container, path)
         damage = Damage()
@@ -208,7 +209,7 @@ def _describe(
     stream: VideoStream,
     frame: av.VideoFrame,
     frame_rate: Fraction | None,
-) -> ClipInfo:
+) -> tuple[ClipInfo, Orientation]:
     notes: list[str] = []
     rate = _rate_of(stream)
     if frame.pts is None:
@@ -228,7 +229,7 @@ def _describe(
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if orientation.transpose:
         width, height, aspect = height, width, 1 / aspect
-    return ClipInfo(
+    info = ClipInfo(
         path=path,
         kind="video",
         width=width,
@@ -248,6 +249,7 @@ def _describe(
         subtitle_streams=len(container.streams.subtitles),
         warnings=tuple(notes),
     )
+    return info, orientation
 
 
 class _Clock:
@@ -303,8 +305,9 @@ def _with_durations(frames: Iterator[Frame], info: ClipInfo) -> Iterator[Frame]:
 class VideoReader(ClipReader):
     """Reads a video stream."""
 
-    def __init__(self, info: ClipInfo, start: int, stop: int | None) -> None:
+    def __init__(self, info: ClipInfo, orientation: Orientation, start: int, stop: int | None) -> None:
         super().__init__(info, start, stop)
+        self._orientation = orientation
         self._odd_size: tuple[int, int] | None = None
 
     def _frames(self) -> Iterator[Frame]:
@@ -332,16 +335,15 @@ class VideoReader(ClipReader):
         converter = FrameConverter()
         clock = _Clock(clip_start(container), self.info.frame_rate)
         deinterlacer = Deinterlacer(stream.codec_context)
-        orientation: Orientation | None = None
-        for index, frame in enumerate(deinterlacer.run(decode(container, stream, damage))):
-            orientation = orientation or _orientation_of(frame)
+        decoded = decode(container, stream, damage)
+        for index, frame in enumerate(deinterlacer.run(mark_chroma(decoded, self.info.codec))):
             time = clock.time(frame)
             duration = frame.duration * frame.time_base if frame.duration and frame.time_base else None
             if index < self.start:
                 yield Frame(index, np.empty((0, 0, 3), np.float32), time, duration)
                 continue
             colour = deinterlacer.colour or colour_of(frame, stream.codec_context)
-            rgb = np.ascontiguousarray(orientation.apply(converter.to_rgb(frame, colour)))
+            rgb = np.ascontiguousarray(self._orientation.apply(converter.to_rgb(frame, colour)))
             if converter.had_alpha:
                 self._warn("Transparent parts are laid over black.")
             yield Frame(index, self._same_size(rgb, index), time, duration)

@@ -88,9 +88,20 @@ class RecodeTrack(Track):
         self._resampler = AudioResampler(
             context.format, context.layout, context.rate, frame_size=context.frame_size or None
         )
+        self._next: Fraction | None = None
 
     def convert(self, packet: av.Packet, begin: Fraction) -> list[av.Packet]:
         """See `Track`; a damaged packet leaves a gap, the time stamps keep the rest in step."""
+        return self._recode(packet, begin)
+
+    def finish(self) -> list[av.Packet]:
+        """See `Track`."""
+        if not self.started:
+            return []
+        rest = self._recode(None, Fraction(0))
+        return rest + self._encode(None) + self.target.encode(None)
+
+    def _recode(self, packet: av.Packet | None, begin: Fraction) -> list[av.Packet]:
         try:
             frames = self.source.codec_context.decode(packet)
         except av.error.FFmpegError:
@@ -98,16 +109,17 @@ class RecodeTrack(Track):
         packets: list[av.Packet] = []
         for frame in frames:
             base = frame.time_base
-            if frame.pts is not None and base:
+            if not base:
+                continue
+            if frame.pts is not None:
                 frame.pts -= round(begin / base)
+            elif self._next is not None:
+                # What a decoder still held at the end carries no time stamp.
+                frame.pts = round(self._next / base)
+            if frame.pts is not None:
+                self._next = frame.pts * base + Fraction(frame.samples, frame.sample_rate)
             packets += self._encode(frame)
         return packets
-
-    def finish(self) -> list[av.Packet]:
-        """See `Track`."""
-        if not self.started:
-            return []
-        return self._encode(None) + self.target.encode(None)
 
     def _encode(self, frame: av.AudioFrame | None) -> list[av.Packet]:
         return [p for piece in self._resampler.resample(frame) for p in self.target.encode(piece)]

@@ -75,6 +75,8 @@ class VideoWriter(ClipWriter):
         self._last = -1
         self._end = Fraction(0)
         self._durations: dict[int, int] = {}
+        self._held: Any = None
+        self._delay = 0
 
     def _open(self, temporary: Path) -> None:
         options = {}
@@ -151,18 +153,28 @@ class VideoWriter(ClipWriter):
         frame = rgb_to_frame(rgb, self._pixel_format, self.colour)
         frame.pts = pts
         frame.time_base = self._time_base
+        # Encoders drop durations.
         self._durations[pts] = max(round(shown / self._time_base), 1)
         self._mux(frame)
         if self._copier is not None:
             self._copier.advance(at)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
+        """Encode a picture, or None at the end; the newest packet is held back."""
         for packet in self._stream.encode(frame):
-            # Encoders drop durations; without them the last picture would end too early.
-            packet.duration = self._durations.pop(packet.pts, packet.duration)
             if frame is None and self.frames <= _NEVER_REORDERED:
                 packet.dts = packet.pts
-            self._output.mux(packet)
+            packet.duration = self._durations.pop(packet.pts, packet.duration)
+            if self._held is None:
+                self._delay = packet.pts - packet.dts
+            else:
+                self._output.mux(self._held)
+            self._held = packet
+        if frame is None:
+            # Containers add up decoding times: the last packet's length decides where the last picture ends.
+            end = round(self._end / self._time_base)
+            self._held.duration = max(end - self._delay - self._held.dts, 1)
+            self._output.mux(self._held)
 
     def _finish(self) -> None:
         with write_errors(self.path.parent):

@@ -1,4 +1,4 @@
-"""What reading each awkward clip should give: ours in tests/data/media, and the larger folder if it exists."""
+"""What reading each awkward clip should give: ours in tests/data/media, the larger folder if it exists."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
