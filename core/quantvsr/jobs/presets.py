@@ -12,17 +12,21 @@ class Preset:
 
     Attributes:
         name: What the user calls it.
-        windows: Windows recorded over all clips; each gives one calibration sample per recorded step.
+        samples: Calibration samples over all clips, at least; a window gives one for each recorded step.
         keep_steps: Sampling steps recorded of each window, spread evenly; None for all.
         crop: Width and height of a recorded window in LQ pixels (less where the clip is smaller).
         refine: How long the low-rank branch and the bias are trained.
     """
 
     name: str
-    windows: int
+    samples: int
     keep_steps: int | None
     crop: int
     refine: RefineConfig
+
+    def windows(self, steps: int) -> int:
+        """Windows to record with a model that takes so many sampling steps."""
+        return -(-self.samples // min(self.keep_steps or steps, steps))
 
 
 _presets: dict[str, Preset] = {}
@@ -34,11 +38,11 @@ def add(preset: Preset) -> None:
 
 
 # Within three minutes on two cores for the bundled model.
-add(Preset("quick", windows=6, keep_steps=None, crop=32, refine=PRESETS["quick"]))
+add(Preset("quick", samples=24, keep_steps=None, crop=32, refine=PRESETS["quick"]))
 # Some half an hour on two cores, a minute or two on a GPU.
-add(Preset("standard", windows=24, keep_steps=None, crop=48, refine=PRESETS["standard"]))
+add(Preset("standard", samples=96, keep_steps=None, crop=48, refine=PRESETS["standard"]))
 # The reference's budget: 1800 samples, 900 updates of 4 samples in each of the two stages.
-add(Preset("paper", windows=180, keep_steps=10, crop=64, refine=PRESETS["paper"]))
+add(Preset("paper", samples=1800, keep_steps=10, crop=64, refine=PRESETS["paper"]))
 
 
 def preset_names() -> tuple[str, ...]:

@@ -101,7 +101,7 @@ def tiny_budget_and_family():
         patch.setattr(registry, "_families", dict(registry._families))
         registry.register_family(registry.ModelFamily("tiny", "Tiny model", recognise, open_tiny))
         patch.setattr(presets, "_presets", dict(presets._presets))
-        presets.add(presets.Preset("quick", windows=3, keep_steps=None, crop=12, refine=refine))
+        presets.add(presets.Preset("quick", samples=6, keep_steps=None, crop=12, refine=refine))
         yield
 
 

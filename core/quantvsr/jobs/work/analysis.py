@@ -109,10 +109,12 @@ def run_analysis(
     samples, complexity, ranks = folder / "work" / "samples", folder / "complexity.npz", folder / "ranks.json"
     charts = (folder / "complexity.png", folder / "ranks.png")
     digest = source_hash(job.model)
-    settings = RecordSettings(budget.windows, budget.crop, job.steps, budget.keep_steps, job.seed)
 
     def record(inner: Progress) -> dict[str, Any]:
-        store = record_samples(open_full(job), clips, samples, settings, model_digest=digest, progress=inner)
+        adapter = open_full(job)
+        steps = job.steps or adapter.default_steps
+        settings = RecordSettings(budget.windows(steps), budget.crop, steps, budget.keep_steps, job.seed)
+        store = record_samples(adapter, clips, samples, settings, model_digest=digest, progress=inner)
         return {"samples": len(store)}
 
     recorded = ledger.stage(
@@ -120,7 +122,9 @@ def run_analysis(
         {
             "model": digest,
             "clips": [[clip.name, clip.digest] for clip in clips],
-            "settings": settings.__dict__,
+            "budget": [budget.samples, budget.keep_steps, budget.crop],
+            "steps": job.steps,
+            "seed": job.seed,
             "device": choose_device(job.device).type,
         },
         [samples],
