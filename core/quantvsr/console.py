@@ -31,7 +31,9 @@ class Lines(Progress):
         if stage == self._stage and not step and now - self._time < _LINE_EVERY:
             return
         self._stage, self._fraction, self._time = stage, fraction, now
-        words = ": ".join(word for word in (stage, message) if word)
+        # Some messages name their stage themselves.
+        named = [message] if stage and stage in message else [stage, message]
+        words = ": ".join(word for word in named if word)
         self._print(f"{min(max(fraction, 0.0), 1.0):4.0%} {words}".rstrip())
 
     def warn(self, message: str) -> None:

@@ -217,6 +217,12 @@ def test_lines_come_at_stages_and_tenths():
     assert len(text) <= 13
 
 
+def test_a_stage_is_not_named_twice():
+    stream = io.StringIO()
+    console.Lines(stream).report(0.25, "Stage bias: update 1 of 4", stage="bias")
+    assert stream.getvalue() == " 25% Stage bias: update 1 of 4\n"
+
+
 def test_a_bar_shows_stage_and_message(monkeypatch, capsys):
     with console.Bar() as bar:
         bar.report(0.25, "step 1", stage="refine [1/2]")
