@@ -101,9 +101,9 @@ def test_frames_times_and_sound_survive(path: Path, case: Case, tmp_path: Path) 
     assert out.info.sample_aspect_ratio == case.sar
     assert out.info.rotation == 0
     assert out.warnings == []
-    # The whole clip may begin a little earlier or later, where the sound does.
+    # Times count from where the sound begins; of WMA's, the decoder drops the first 46 ms.
     shift = frames[0][0] - times[0]
-    assert abs(shift) < 0.07
+    assert abs(shift) < (0.05 if path.suffix == ".wmv" else 5e-5)
     for (shown, _), time in zip(frames, times, strict=True):
         assert abs(shown - time - shift) < 2e-5
     assert out.info.audio_streams == source.audio_streams
