@@ -13,7 +13,8 @@ Tensors of layer NAME (i counts parts):
 | NAME.zero_points{i} | packed like codes when ranges hold zero, else float32 (rows,); absent if symmetric |
 | NAME.signs{i} | uint8, one bit per channel; absent where nothing is rotated |
 | NAME.L1, NAME.L2 | (O, r), (r, n), float16 or float32; absent at rank 0 |
-| NAME.bias | (O,), bias and aligned bias added; absent if there is neither |
+| NAME.bias | (O,), bias, aligned bias and the shift's product added up; absent if there is none |
+| NAME.activation_shift | (C,), float16 or float32; absent where not configured |
 | NAME.activation_clip | (parts, 2), float32; absent without learned clipping |
 """
 
@@ -318,6 +319,8 @@ def _store(layer: DualBranchLayer) -> tuple[dict[str, Tensor], list[int]]:
         stored["bias"] = bias.detach().cpu().to(real)
     if layer.activation_clip is not None:
         stored["activation_clip"] = layer.activation_clip.detach().cpu().float()
+    if layer.activation_shift is not None:
+        stored["activation_shift"] = layer.activation_shift.detach().cpu().to(real)
     return {key: value.contiguous().clone() for key, value in stored.items()}, exponents
 
 
@@ -374,6 +377,8 @@ def _restore(layer: DualBranchLayer, described: dict[str, Any], stored: dict[str
     if layer.activation_clip is not None:
         with torch.no_grad():
             layer.activation_clip.copy_(stored["activation_clip"])
+    if layer.activation_shift is not None:
+        layer.set_activation_shift(stored["activation_shift"].float().to(device))
     factors = (l1.to(device), l2.to(device))
     encoded = EncodedWeight(codes, scales, zero_points, *factors, layer.geometry.groups, bias)
     layer.load_encoded(described["rank"], encoded)

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from quantvsr.quant import activations, weights
 from quantvsr.quant.affine import fake_quantize, scale_and_zero_point
 from quantvsr.quant.config import LayerQuantConfig
 
 if TYPE_CHECKING:
     from quantvsr.quant.layers import DualBranchLayer
-
-SMALLEST_FACTOR = 0.05
-"""Learned clip factors cannot go below this."""
 
 _WEIGHT_RATIOS = tuple(1 - 0.04 * i for i in range(14))
 _ACTIVATION_FACTORS = tuple(1 - 0.05 * i for i in range(16))
@@ -71,8 +69,7 @@ def search_activation_clip(layer: "DualBranchLayer", inputs: list[Tensor], rows:
         (parts, 2) factors on lo and hi.
     """
     found = []
-    weights = layer.rotated_residual()
-    for part, weight in enumerate(weights):
+    for part, weight in enumerate(weights.rotate(layer, weights.residual(layer))):
         vectors, lows, highs = _sample(layer, inputs, part, max(1, rows // max(1, len(inputs))))
         gram = None
         if layer.geometry.groups == 1:
@@ -110,10 +107,8 @@ def _sample(
         x = x.float()
         if layer.geometry.dims and x.ndim == layer.geometry.dims + 1:
             x = x[None]
-        if layer.config.honour_padding:
-            x = layer.geometry.pad(x)
-        rotated = layer.rotated_activation(x)[part]
-        lo, hi = layer.activation_range(rotated, part)
+        rotated = activations.prepare(layer, activations.pad(layer, x)[1])[0][part]
+        lo, hi = activations.bounds(layer, rotated)
         rotated = rotated.movedim(dim, -1)
         lo, hi = (
             (bound.movedim(dim, -1) if bound.ndim else bound).expand(*rotated.shape[:-1], 1)

@@ -38,6 +38,8 @@ class LayerQuantConfig:
             training step, or "learned" by gradient.
         weight_clip_search: Narrow each output channel's range to the one with the least squared error.
         activation_clip: "none", or "learned": two factors per part on the dynamic bounds.
+        activation_shift: Subtract a mean per channel, found on calibration inputs, before quantization, and
+            add its exact product with the weight to the bias.
         cap_rank: Keep ranks at or below min(O, n).
         honour_padding: Execute padding modes other than zeros; the reference replaces them by zeros.
         exclude_by_prefix: Exclusions are string prefixes (reference) instead of exact names or globs.
@@ -62,6 +64,7 @@ class LayerQuantConfig:
     weight_range: Literal["frozen", "refresh", "learned"] = "refresh"
     weight_clip_search: bool = True
     activation_clip: Literal["none", "learned"] = "learned"
+    activation_shift: bool = False
     cap_rank: bool = True
     honour_padding: bool = True
     exclude_by_prefix: bool = False
@@ -130,6 +133,7 @@ def reference(weight_bits: int = 4, activation_bits: int = 4) -> LayerQuantConfi
         weight_range="frozen",
         weight_clip_search=False,
         activation_clip="none",
+        activation_shift=False,
         cap_rank=False,
         honour_padding=False,
         exclude_by_prefix=True,

@@ -20,10 +20,11 @@ class EncodedWeight(nn.Module):
         l1: (O, r), float32, with the values it has at rest.
         l2: (r, n), likewise.
         groups: Groups of the convolution.
-        bias: (O,), bias and aligned bias as stored in a file; None: the layer adds its own.
+        bias: (O,), all constant terms as stored in a file; None: the layer adds them up itself.
+        offset: (O,), the residual's product with the activation shift, where there is one.
 
     Attributes:
-        l1, l2, bias: As given.
+        l1, l2, bias, offset: As given.
         hat: The weight the codes decode to, all parts, (O, channels, kernel...).
         first, second: Weights of the two thin operations; None at rank 0.
     """
@@ -34,6 +35,7 @@ class EncodedWeight(nn.Module):
     first: Tensor | None
     second: Tensor | None
     bias: Tensor | None
+    offset: Tensor | None
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class EncodedWeight(nn.Module):
         l2: Tensor,
         groups: int,
         bias: Tensor | None = None,
+        offset: Tensor | None = None,
     ) -> None:
         super().__init__()
         self._parts = len(codes)
@@ -61,6 +64,7 @@ class EncodedWeight(nn.Module):
         self._keep("first", first)
         self._keep("second", second)
         self._keep("bias", bias)
+        self._keep("offset", offset)
 
     def _keep(self, name: str, value: Tensor | None) -> None:
         if value is not None:

@@ -31,7 +31,7 @@ class Geometry:
         dilation: As in torch.
         groups: As in torch; 1 for linear.
         padding_mode: "zeros", "reflect", "replicate" or "circular".
-        explicit: (left, right) per dimension, last first (as `F.pad` wants), for the modes other than zeros.
+        explicit: What is padded, (left, right) per dimension, last first (as `F.pad` wants).
     """
 
     kind: str
@@ -55,11 +55,24 @@ class Geometry:
         """Dimension of the input that holds channels."""
         return 1 if self.dims else -1
 
-    def pad(self, x: Tensor) -> Tensor:
-        """Apply a padding mode other than zeros; afterwards `apply` must not pad again."""
-        if self.padding_mode == "zeros" or not self.dims:
-            return x
-        return F.pad(x, self.explicit, self.padding_mode)
+    @property
+    def pads(self) -> bool:
+        """Whether the operation pads at all."""
+        return any(self.explicit)
+
+    def pad(self, x: Tensor) -> tuple[Tensor, bool]:
+        """Apply a padding mode other than zeros, which the operation itself does not do.
+
+        Returns:
+            The input, and whether it was padded.
+        """
+        if self.padding_mode == "zeros" or not self.pads:
+            return x, False
+        return F.pad(x, self.explicit, self.padding_mode), True
+
+    def pad_zeros(self, x: Tensor) -> Tensor:
+        """Pad with zeros, whatever the mode."""
+        return F.pad(x, self.explicit)
 
     def apply(self, x: Tensor, weight: Tensor, bias: Tensor | None, *, padded: bool = False) -> Tensor:
         """The operation with any weight of the right input channels.
@@ -68,13 +81,12 @@ class Geometry:
             x: (..., I) for linear, (N, C, positions...) for convolutions.
             weight: (O, I) or (O, C/groups, kernel...).
             bias: (O,) or None.
-            padded: The input has been through `pad` with a mode other than zeros.
+            padded: The input is padded already; else zeros are padded here.
         """
         if not self.dims:
             return F.linear(x, weight, bias)
-        padding = (0,) * self.dims if padded and self.padding_mode != "zeros" else self.padding
-        function = _CONVOLUTIONS[self.dims]
-        return function(x, weight, bias, self.stride, padding, self.dilation, self.groups)
+        padding = (0,) * self.dims if padded else self.padding
+        return _CONVOLUTIONS[self.dims](x, weight, bias, self.stride, padding, self.dilation, self.groups)
 
     def pointwise(self, x: Tensor, weight: Tensor) -> Tensor:
         """The 1 x 1 operation on the features of the first thin operation."""

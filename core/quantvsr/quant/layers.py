@@ -4,6 +4,7 @@ Specification, sections 4 to 6; one class for linear layers and convolutions ove
 """
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, cast
 
@@ -11,23 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from quantvsr.errors import BadInput, BadModel
-from quantvsr.quant import clipping
-from quantvsr.quant.affine import (
-    encode,
-    fake_quantize,
-    half_through,
-    scale_and_zero_point,
-    value_range,
-)
+from quantvsr.quant import activations, clipping, weights
+from quantvsr.quant.affine import half_through
 from quantvsr.quant.config import LayerQuantConfig
 from quantvsr.quant.encoded import EncodedWeight
 from quantvsr.quant.geometry import geometry_of, plain_weight
 from quantvsr.quant.hadamard import Rotation, draw_signs
-from quantvsr.quant.lowrank import skip_weight, svd_factors, thin_weights
+from quantvsr.quant.lowrank import svd_factors, thin_weights
 from quantvsr.quant.packing import packed_size
 from quantvsr.quant.parts import plan_parts
 
 Mode = Literal["fp", "train", "frozen"]
+_OPTIONAL = ("lba", "activation_clip", "activation_shift")
 MODES: tuple[Mode, ...] = ("fp", "train", "frozen")
 
 
@@ -95,6 +91,10 @@ class DualBranchLayer(nn.Module):
             )
             for _ in range(2)
         )
+        shift = torch.zeros(geometry.in_channels, device=device) if config.activation_shift else None
+        self.activation_shift: Tensor | None
+        self.register_buffer("activation_shift", shift)
+        self._is_shifted: bool | None = False
         clip = torch.ones(len(self.parts), 2, device=device)
         self.activation_clip = nn.Parameter(clip) if config.activation_clip == "learned" else None
         for i, rotated in enumerate(plan.rotated):
@@ -134,8 +134,37 @@ class DualBranchLayer(nn.Module):
             self._rotations[part] = Rotation(kind, size, signs, self.config.rotation_block)
         return self._rotations[part]
 
+    @property
+    def weight_clips(self) -> tuple[Tensor, ...]:
+        """Share of the residual's range in use, of each part."""
+        return tuple(cast(Tensor, getattr(self, f"weight_clip{i}")) for i in range(len(self.parts)))
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether a shift other than zero is subtracted from activations."""
+        if self._is_shifted is None:
+            self._is_shifted = self.activation_shift is not None and bool(self.activation_shift.any())
+        return self._is_shifted
+
+    @torch.no_grad()
+    def set_activation_shift(self, shift: Tensor) -> None:
+        """Set what is subtracted from the channels of activations, with the value it has at rest.
+
+        Args:
+            shift: (C,), all input channels.
+
+        Raises:
+            ValueError: The configuration has no shift, or the size is wrong.
+        """
+        if self.activation_shift is None or shift.shape != self.activation_shift.shape:
+            raise ValueError("the layer takes no shift of this size")
+        stored = shift.half().float() if self.config.at_rest == "float16" else shift
+        self.activation_shift.copy_(stored)
+        self._is_shifted = None
+        self.encoded = None
+
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        self._rotations = {}
+        self._rotations, self._is_shifted = {}, None
         super()._load_from_state_dict(*args, **kwargs)  # type: ignore[arg-type]
 
     # State -------------------------------------------------------------------------------------------------
@@ -224,7 +253,7 @@ class DualBranchLayer(nn.Module):
     def reset_weight_ranges(self) -> None:
         """Set weight ranges (and clips) from the current rotated residual."""
         for i, rotated in enumerate(self.rotated_residual()):
-            lo, hi = value_range(rotated, self._weight_keep)
+            lo, hi = weights.ranges(self, rotated)
             if self.config.weight_clip_search:
                 ratio = clipping.best_ratio(rotated, lo, hi, self.config)
                 self.register_buffer(f"weight_clip{i}", ratio)
@@ -254,12 +283,12 @@ class DualBranchLayer(nn.Module):
         if not self.initialised:
             return {}
         state: dict[str, Tensor] = {"L1": self.L1, "L2": self.L2}
-        for name in ("lba", "activation_clip"):
+        for name in _OPTIONAL:
             if (value := getattr(self, name)) is not None:
                 state[name] = value
         for i in range(len(self.parts)):
             state[f"range_min{i}"], state[f"range_max{i}"] = self.range_min[i], self.range_max[i]
-            state[f"weight_clip{i}"] = cast(Tensor, getattr(self, f"weight_clip{i}"))
+            state[f"weight_clip{i}"] = self.weight_clips[i]
             state[f"signs{i}"] = cast(Tensor, self.signs[i])
         return {name: value.detach().clone() for name, value in state.items()}
 
@@ -270,7 +299,7 @@ class DualBranchLayer(nn.Module):
         Raises:
             BadModel: The state belongs to a layer of another shape or configuration.
         """
-        expected = {"L1", "L2"} | {n for n in ("lba", "activation_clip") if getattr(self, n) is not None}
+        expected = {"L1", "L2"} | {n for n in _OPTIONAL if getattr(self, n) is not None}
         kinds = ("range_min", "range_max", "weight_clip", "signs")
         expected |= {f"{kind}{i}" for i in range(len(self.parts)) for kind in kinds}
         if set(state) != expected or not self._fits(state["L1"], state["L2"]):
@@ -284,7 +313,7 @@ class DualBranchLayer(nn.Module):
         else:
             self.rank = l1.shape[1]
             self._set_factors(l1.clone(), l2.clone())
-        for name in ("lba", "activation_clip"):
+        for name in _OPTIONAL:
             if name in state:
                 getattr(self, name).copy_(state[name])
         for i in range(len(self.parts)):
@@ -292,6 +321,7 @@ class DualBranchLayer(nn.Module):
             self.range_max[i].copy_(state[f"range_max{i}"])
             self.register_buffer(f"weight_clip{i}", state[f"weight_clip{i}"].to(self.weight.device))
             self.set_signs(i, state[f"signs{i}"].clone())
+        self._is_shifted = None
         self._branch_ready = self._ranges_ready = True
         self.encoded = None
 
@@ -335,68 +365,23 @@ class DualBranchLayer(nn.Module):
 
     # Weights -----------------------------------------------------------------------------------------------
 
-    @property
-    def _weight_keep(self) -> tuple[int, ...]:
-        return (0,) if self.config.weight_granularity == "channel" else ()
-
     def factors(self) -> tuple[Tensor, Tensor]:
         """L1 and L2 with the values they have at rest; derivative 1."""
         if self.config.at_rest == "float16":
             return half_through(self.L1), half_through(self.L2)
         return self.L1, self.L2
 
+    @torch.no_grad()
     def rotated_residual(self) -> list[Tensor]:
         """What the low-bit branch encodes: each part of the weight less `L1 L2`, rotated, float32."""
-        residual = self.weight.float()
-        if self.L1.shape[1]:
-            residual = residual - skip_weight(*self.factors(), self.weight.shape)
-        pieces = residual.split(self.parts, dim=1) if len(self.parts) > 1 else [residual]
-        apply = "apply_channels" if self.geometry.dims else "apply_last"
-        return [getattr(self.rotation(i), apply)(piece) for i, piece in enumerate(pieces)]
-
-    def _weight_scale(self, part: int, rotated: Tensor) -> tuple[Tensor, Tensor]:
-        config = self.config
-        if config.weight_range == "refresh":
-            lo, hi = value_range(rotated.detach(), self._weight_keep)
-            if config.weight_clip_search:
-                ratio = cast(Tensor, getattr(self, f"weight_clip{part}"))
-                lo, hi = lo * ratio, hi * ratio
-        else:
-            lo, hi = self.range_min[part], self.range_max[part]
-        return scale_and_zero_point(
-            lo,
-            hi,
-            config.weight_bits,
-            symmetric=config.weight_symmetric,
-            holds_zero=config.range_holds_zero,
-            floor=config.scale_floor,
-            half_scale=config.at_rest == "float16",
-        )
-
-    def _quantized_weight(self) -> Tensor:
-        """The residual weight as the low-bit branch sees it, rotated, with derivatives."""
-        bits, symmetric = self.config.weight_bits, self.config.weight_symmetric
-        parts = [
-            fake_quantize(rotated, *self._weight_scale(i, rotated), bits, symmetric)
-            for i, rotated in enumerate(self.rotated_residual())
-        ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+        return weights.rotate(self, weights.residual(self))
 
     @torch.no_grad()
     def freeze(self) -> None:
         """Encode the residual weight once; keeps its codes and the weight they decode to."""
         if not self.initialised:
             self.initialise()
-        bits, symmetric = self.config.weight_bits, self.config.weight_symmetric
-        codes, scales, zero_points = [], [], []
-        for i, rotated in enumerate(self.rotated_residual()):
-            scale, zero_point = self._weight_scale(i, rotated)
-            found = encode(rotated, scale, zero_point, bits, symmetric)
-            codes.append(found.to(torch.int8 if symmetric else torch.uint8))
-            scales.append(scale.float())
-            zero_points.append(zero_point.float())
-        l1, l2 = (factor.float() for factor in self.factors())
-        self.encoded = EncodedWeight(codes, scales, zero_points, l1, l2, self.geometry.groups)
+        self.encoded = weights.encode_weight(self)
 
     @torch.no_grad()
     def load_encoded(self, rank: int, encoded: EncodedWeight) -> None:
@@ -418,9 +403,10 @@ class DualBranchLayer(nn.Module):
             raise ValueError("factors or bias of another shape")
         self.rank = rank
         self._set_factors(l1.clone(), l2.clone())
+        encoded.offset = weights.offset(self, weights.residual(self))
         if bias is not None and self.lba is not None:
-            own = 0 if self.bias is None else self.bias.float()
-            self.lba.copy_((bias - own).reshape(self.lba.shape))
+            others = [t for t in (self.bias, encoded.offset) if t is not None]
+            self.lba.copy_((bias - sum(t.float() for t in others)).reshape(self.lba.shape))
         self._branch_ready, self._ranges_ready = True, False
         self.encoded = encoded
         self._mode = "frozen"
@@ -442,15 +428,30 @@ class DualBranchLayer(nn.Module):
         """Weight zero points of each part, whole numbers in float32, shaped like the scales."""
         return self._held().zero_points()
 
-    def total_bias(self) -> Tensor | None:
-        """Bias plus lba, (O,), with the value it has at rest; None where there is neither."""
-        stored = None if self.encoded is None else self.encoded.bias
-        if stored is not None and not (self.lba is not None and self._wants_grad(self.lba)):
-            return stored
-        total = None if self.bias is None else self.bias.float()
-        if self.lba is not None:
-            total = self.lba.flatten() if total is None else total + self.lba.flatten()
-        return half_through(total) if total is not None and self.config.at_rest == "float16" else total
+    def total_bias(self, offset: Tensor | None = None) -> Tensor | None:
+        """All constant terms, (O,), with the value they have at rest; None where there are none.
+
+        Args:
+            offset: What the shift leaves out (see `weights.offset`); taken from the encoded weight when
+                frozen.
+        """
+        if self.encoded is not None:
+            offset = self.encoded.offset
+            if self.encoded.bias is not None and not (self.lba is not None and self._wants_grad(self.lba)):
+                return self.encoded.bias
+        terms = [
+            term
+            for term in (
+                None if self.bias is None else self.bias.float(),
+                None if self.lba is None else self.lba.flatten(),
+                offset,
+            )
+            if term is not None
+        ]
+        if not terms:
+            return None
+        total = functools.reduce(torch.add, terms)
+        return half_through(total) if self.config.at_rest == "float16" else total
 
     # Execution ---------------------------------------------------------------------------------------------
 
@@ -478,7 +479,8 @@ class DualBranchLayer(nn.Module):
             x, weight, bias = x.float(), weight.float(), None if bias is None else bias.float()
         if not self.config.honour_padding:
             return self.geometry.apply(x, weight, bias)
-        return self.geometry.apply(self.geometry.pad(x), weight, bias, padded=True)
+        x, padded = self.geometry.pad(x)
+        return self.geometry.apply(x, weight, bias, padded=padded)
 
     def branches(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """Output of the low-bit branch (with bias and lba), and what the low-rank branch adds.
@@ -494,111 +496,56 @@ class DualBranchLayer(nn.Module):
             self.freeze()
         elif not self.initialised and not self.is_frozen:
             self.initialise()
-        geometry, padded = self.geometry, self.config.honour_padding
+        geometry = self.geometry
         with _no_autocast(x.device.type):
-            x = x.float()
-            if padded:
-                x = geometry.pad(x)
-            x_hat = self.quantized_activation(x)
+            x, x_low, padded, padded_low = activations.pad(self, x.float())
+            x_hat = activations.quantize(self, x_low)
             if self.encoded is not None:
                 weight, first, second = self.encoded.hat, self.encoded.first, self.encoded.second
+                bias = self.total_bias()
             else:
-                weight, first, second = self._quantized_weight(), None, None
+                residual, first, second = weights.residual(self), None, None
+                weight, bias = (
+                    weights.quantize(self, residual),
+                    self.total_bias(weights.offset(self, residual)),
+                )
                 if self.L1.shape[1]:
                     first, second = thin_weights(*self.factors(), self.weight.shape, geometry.groups)
-            bias = self.total_bias()
-        quant = geometry.apply(x_hat, weight, bias, padded=padded)
+        quant = geometry.apply(x_hat, weight, bias, padded=padded_low)
         if first is None or second is None:
             return quant, None
         return quant, (geometry.apply(x, first, None, padded=padded), second)
 
-    def rotated_activation(self, x: Tensor) -> list[Tensor]:
-        """Parts of a batched, float32 input, rotated."""
-        dim = self.geometry.channel_dim
-        pieces = x.split(self.activation_parts, dim=dim) if len(self.parts) > 1 else [x]
-        rotated = []
-        for i, piece in enumerate(pieces):
-            rotation = self.rotation(i)
-            if rotation.is_identity:
-                rotated.append(piece)
-            elif dim == -1:
-                rotated.append(rotation.apply_last(piece))
-            elif self.geometry.groups > 1:
-                # One rotation serves all groups: fold them into the batch.
-                folded = piece.reshape(-1, self.parts[i], *piece.shape[2:])
-                rotated.append(rotation.apply_channels(folded).reshape(piece.shape))
-            else:
-                rotated.append(rotation.apply_channels(piece))
-        return rotated
-
-    def activation_range(self, rotated: Tensor, part: int) -> tuple[Tensor, Tensor]:
-        """Dynamic bounds of one rotated part, clip factors not applied."""
-        granularity = self.config.activation_granularity
-        if granularity == "tensor" or rotated.ndim == 1:
-            keep: tuple[int, ...] = ()
-        else:
-            keep = (0,) if granularity == "frame" else self.geometry.token_dims(rotated.ndim)
-        lo, hi = value_range(rotated.detach(), keep)
-        if self.check_finite and not bool((hi - lo).isfinite().all()):
-            raise BadInput(
-                f"The input of layer {self.name or '(unnamed)'} holds NaN or infinite values; "
-                "check the source clip and run the full-precision model in float32."
-            )
-        return lo, hi
-
-    def activation_scale(self, lo: Tensor, hi: Tensor, part: int) -> tuple[Tensor, Tensor]:
-        """Scale and zero point of one part's bounds, clip factors applied."""
-        config = self.config
-        if self.activation_clip is not None:
-            factors = self.activation_clip[part].clamp(min=clipping.SMALLEST_FACTOR)
-            lo, hi = lo * factors[0], hi * factors[1]
-        return scale_and_zero_point(
-            lo,
-            hi,
-            config.activation_bits,
-            symmetric=config.activation_symmetric,
-            holds_zero=config.range_holds_zero,
-            floor=config.scale_floor,
-        )
-
-    def quantized_activation(self, x: Tensor) -> Tensor:
-        """The batched, float32 input as the low-bit branch sees it, rotated, all parts."""
-        bits, symmetric = self.config.activation_bits, self.config.activation_symmetric
-        parts = []
-        for i, rotated in enumerate(self.rotated_activation(x)):
-            scale, zero_point = self.activation_scale(*self.activation_range(rotated, i), i)
-            fresh = not self.rotation(i).is_identity
-            parts.append(fake_quantize(rotated, scale, zero_point, bits, symmetric, overwrite=fresh))
-        return parts[0] if len(parts) == 1 else torch.cat(parts, self.geometry.channel_dim)
-
     @torch.no_grad()
     def activation_codes(self, x: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Codes (whole numbers in float32), scale and zero point of each part of a batched input."""
-        bits, symmetric = self.config.activation_bits, self.config.activation_symmetric
-        x = x.float()
-        if self.config.honour_padding:
-            x = self.geometry.pad(x)
-        found = []
-        for i, rotated in enumerate(self.rotated_activation(x)):
-            scale, zero_point = self.activation_scale(*self.activation_range(rotated, i), i)
-            found.append((encode(rotated, scale, zero_point, bits, symmetric), scale, zero_point))
-        return found
+        """Codes (whole numbers in float32), scale and zero point of each part of a batched input.
+
+        The codes are those of the padded input where padding is done before (modes other than zeros, and
+        zeros under a shift).
+        """
+        return activations.codes(self, activations.pad(self, x.float())[1])
 
     @torch.no_grad()
     def search_activation_clip(self, inputs: Iterable[Tensor], rows: int = 2048) -> None:
-        """Set the activation clip to the factors with the least error of the low-bit branch on given inputs.
+        """Fit the quantization of activations to given inputs: the shift, then the clip factors.
 
-        Does nothing when the configuration has no learned activation clip.
+        The shift becomes the mean of each channel; the clip factors those with the least error of the low-bit
+        branch. What the configuration does not have is left alone.
 
         Args:
             inputs: Inputs of this layer, as many as fit in memory.
             rows: Channel vectors looked at, over all inputs.
         """
-        if self.activation_clip is None:
+        found = list(inputs)
+        if not found or (self.activation_clip is None and self.activation_shift is None):
             return
         if not self.initialised:
             self.initialise()
-        self.activation_clip.copy_(clipping.search_activation_clip(self, list(inputs), rows))
+        if self.activation_shift is not None:
+            means = [activations.channel_means(self, x) for x in found]
+            self.set_activation_shift(torch.stack(means).mean(0))
+        if self.activation_clip is not None:
+            self.activation_clip.copy_(clipping.search_activation_clip(self, found, rows))
 
     def _wants_grad(self, parameter: nn.Parameter) -> bool:
         return parameter.requires_grad and torch.is_grad_enabled()
@@ -606,11 +553,15 @@ class DualBranchLayer(nn.Module):
     # Accounts ----------------------------------------------------------------------------------------------
 
     def bytes_at_rest(self) -> dict[str, int]:
-        """Bytes of each stored part: codes, scales, zero_points, signs, L1, L2, bias, activation_clip."""
+        """Bytes of each stored part, named as in files without part numbers (see `checkpoint`).
+
+        The key activation_shift is there only where it is configured.
+        """
         config, out = self.config, self.geometry.out_channels
         real = 2 if config.at_rest == "float16" else 4
         rows = out if config.weight_granularity == "channel" else 1
         kernel = self.weight[0, 0].numel()
+        has_bias = self.bias is not None or self.lba is not None or self.activation_shift is not None
         if config.weight_symmetric:
             zero_points = 0
         elif config.range_holds_zero:
@@ -624,8 +575,13 @@ class DualBranchLayer(nn.Module):
             "signs": sum(packed_size(self.rotation_size(i), 1) for i in range(len(self.parts))),
             "L1": real * self.L1.numel(),
             "L2": real * self.L2.numel(),
-            "bias": real * out if self.bias is not None or self.lba is not None else 0,
+            "bias": real * out if has_bias else 0,
             "activation_clip": 0 if self.activation_clip is None else 4 * self.activation_clip.numel(),
+            **(
+                {}
+                if self.activation_shift is None
+                else {"activation_shift": real * self.geometry.in_channels}
+            ),
         }
 
     def bytes_fp32(self) -> int:

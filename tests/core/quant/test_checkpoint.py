@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from torch import nn
 
-from core.quant.test_layers import CASES, configs
+from core.quant.test_layers import CASES, configs, shift_randomly
 from quantvsr.errors import BadInput, BadModel
 from quantvsr.hashing import hash_json
 from quantvsr.quant import checkpoint
@@ -29,9 +29,10 @@ def _saved(path: Path, config: LayerQuantConfig | None = None) -> tuple[nn.Modul
     """The source, and the low-bit model that was saved."""
     source = _model()
     low = copy.deepcopy(source)
-    layers = quantize_model(low, config or default(), 3, seed=0)
+    layers = quantize_model(low, config or default().replace(activation_shift=True), 3, seed=0)
     for layer in layers.values():
         layer.initialise()
+        shift_randomly(layer)
         with torch.no_grad():
             for parameter in (*layer.branch_parameters(), *layer.bias_parameters()):
                 parameter.add_(0.01)
@@ -64,6 +65,7 @@ def test_every_combination_of_switches_survives(tmp_path: Path, config: LayerQua
     source = nn.ModuleDict({"layer": copy.deepcopy(plain)})
     low = copy.deepcopy(source)
     layers = quantize_model(low, config, 2, seed=0)
+    shift_randomly(layers["layer"])
     layers.set_mode("frozen")
     info = save_checkpoint(tmp_path / "x.safetensors", low)
     load_checkpoint(tmp_path / "x.safetensors", source)
@@ -102,7 +104,7 @@ def test_training_can_go_on_from_a_checkpoint(tmp_path: Path) -> None:
         layers.set_mode("train")
         # Ranges are found anew, so single codes differ.
         change = torch.linalg.vector_norm(source(x) - before) / torch.linalg.vector_norm(before)
-    assert float(change) < 0.1
+    assert float(change) < 0.2
     source(x).sum().backward()
     assert all(p.grad is not None for layer in layers.values() for p in layer.branch_parameters())
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from quantvsr.errors import BadInput, BadModel
+from quantvsr.quant import activations
 from quantvsr.quant.config import LayerQuantConfig, default, reference
 from quantvsr.quant.layers import DualBranchLayer
 from quantvsr.quant.lowrank import skip_weight
@@ -29,6 +30,11 @@ def _layer(plain: nn.Module, config: LayerQuantConfig, rank: int = 2, seed: int 
     layer.set_rank(rank)
     layer.initialise(torch.Generator().manual_seed(seed))
     return layer
+
+
+def shift_randomly(layer: DualBranchLayer) -> None:
+    if layer.activation_shift is not None:
+        layer.set_activation_shift(_random(layer.geometry.in_channels, seed=9))
 
 
 # One layer of every shape that occurs, with an input for it.
@@ -72,6 +78,7 @@ configs = st.builds(
     weight_range=st.sampled_from(["frozen", "refresh", "learned"]),
     weight_clip_search=st.booleans(),
     activation_clip=st.sampled_from(["none", "learned"]),
+    activation_shift=st.booleans(),
     cap_rank=st.booleans(),
     honour_padding=st.booleans(),
     exclude_by_prefix=st.booleans(),
@@ -86,6 +93,7 @@ configs = st.builds(
 def test_every_combination_of_switches_works(config: LayerQuantConfig, case: str, rank: int) -> None:
     plain, x = CASES[case]
     layer = _layer(plain, config, rank)
+    shift_randomly(layer)
     layer.mode = "train"
     x = x.clone().requires_grad_()
     trained = layer(x)
@@ -154,7 +162,8 @@ def test_two_thin_operations_equal_one_full_one(case: str, rank: int) -> None:
     if layer.geometry.dims and x.ndim == layer.geometry.dims + 1:
         x = x[None]
     full = skip_weight(*layer.factors(), layer.weight.shape)
-    expected = layer.geometry.apply(layer.geometry.pad(x), full, None, padded=True)
+    padded, done = layer.geometry.pad(x)
+    expected = layer.geometry.apply(padded, full, None, padded=done)
     for mode in ("train", "frozen"):
         layer.mode = mode
         quant, skip = layer.branches(x)
@@ -212,29 +221,65 @@ def test_scales_are_constant_over_what_is_summed(case: str, granularity: Any, sh
     assert scale.shape == zero_point.shape == shape
 
 
+@pytest.mark.parametrize("shifted", [False, True])
 @pytest.mark.parametrize("case", ["tokens", "conv2d", "stride", "pointwise", "temporal", "same", "reflect"])
-def test_integer_sums_with_the_codes_give_the_low_bit_output(case: str) -> None:
+def test_integer_sums_with_the_codes_give_the_low_bit_output(case: str, shifted: bool) -> None:
     """What an integer kernel would do: sum code differences, scale afterwards, padding as the zero point."""
     plain, x = CASES[case]
-    layer = _layer(plain, default(8, 8), 0)
+    layer = _layer(plain, default(8, 8).replace(activation_shift=shifted), 0)
+    shift_randomly(layer)
     layer.mode = "frozen"
     ((codes, scale, zero_point),) = layer.activation_codes(x)
     (w_codes,), (w_scale,), (w_zero,) = layer.codes(), layer.scales(), layer.zero_points()
+    padded = codes.shape != x.shape
+    assert padded == (case == "reflect" or (shifted and layer.geometry.pads))
     summed = layer.geometry.apply(
-        (codes - zero_point).double(), (w_codes - w_zero).double(), None, padded=True
+        (codes - zero_point).double(), (w_codes - w_zero).double(), None, padded=padded
     )
     assert torch.equal(summed, summed.round())
     dim = layer.geometry.channel_dim
-    if scale.ndim:
+    if scale.ndim and layer.geometry.dims:
         # Where the kernel has size 1 each output position belongs to one input position.
-        strides = [slice(None, None, s) for s in layer.geometry.stride]
-        scale = scale[(slice(None), slice(None), *strides)] if layer.geometry.dims else scale
-    out = summed * scale * w_scale.flatten().reshape([-1 if d == dim % x.ndim else 1 for d in range(x.ndim)])
+        scale = scale[(slice(None), slice(None), *(slice(None, None, s) for s in layer.geometry.stride))]
+    along_channels = [-1 if d == dim % x.ndim else 1 for d in range(x.ndim)]
+    out = summed * scale * w_scale.reshape(along_channels)
     bias = layer.total_bias()
     if bias is not None:
-        out = out + bias.movedim(0, -1).reshape([-1 if d == dim % x.ndim else 1 for d in range(x.ndim)])
+        out = out + bias.reshape(along_channels)
     with torch.no_grad():
         torch.testing.assert_close(layer(x), out.float(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_shift_changes_nothing_but_the_error(case: str) -> None:
+    plain, x = CASES[case]
+    layer = _layer(plain, default(8, 8).replace(activation_shift=True, at_rest="float32"))
+    shift_randomly(layer)
+    for mode in ("train", "frozen"):
+        layer.mode = mode
+        with torch.no_grad():
+            out, expected = layer(x), plain(x)
+        error = torch.linalg.vector_norm(out - expected) / torch.linalg.vector_norm(expected)
+        assert float(error) < 0.03, mode
+
+
+def test_fitting_subtracts_the_mean_and_lowers_the_error_of_offset_activations() -> None:
+    plain = _plain(nn.Conv2d, 32, 16, 3, padding=1)
+    x = F.silu(_random(4, 32, 12, 12) + 2 * _random(1, 32, 1, 1, seed=5))
+    errors = {}
+    for shifted in (False, True):
+        layer = _layer(plain, default().replace(activation_shift=shifted), 0)
+        layer.search_activation_clip([x[:2], x[2:]])
+        layer.mode = "frozen"
+        with torch.no_grad():
+            errors[shifted] = float((layer(x) - plain(x)).square().mean())
+    assert layer.activation_shift is not None
+    torch.testing.assert_close(layer.activation_shift, x.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+    assert errors[True] < 0.6 * errors[False]
+    with pytest.raises(ValueError, match="no shift"):
+        layer.set_activation_shift(torch.zeros(3))
+    with pytest.raises(ValueError, match="no shift"):
+        _layer(plain, reference()).set_activation_shift(torch.zeros(32))
 
 
 def test_a_frame_does_not_depend_on_its_neighbours() -> None:
@@ -253,8 +298,7 @@ def test_constant_activations_without_rotation_are_exact(case: str, value: float
     plain, x = CASES[case]
     layer = _layer(plain, default().replace(rotation="none", activation_clip="none"))
     x = torch.full_like(x, value)
-    x = layer.geometry.pad(x)
-    torch.testing.assert_close(layer.quantized_activation(x), x, rtol=1e-6, atol=0)
+    torch.testing.assert_close(activations.quantize(layer, x), x, rtol=1e-6, atol=0)
 
 
 def test_all_zero_input_gives_the_bias() -> None:
@@ -458,11 +502,12 @@ def test_departures_are_noted() -> None:
 
 def test_snapshots_bring_everything_back() -> None:
     plain, x = CASES["conv2d"]
-    layer = _layer(plain, default(), 3, seed=1)
+    layer = _layer(plain, default().replace(activation_shift=True), 3, seed=1)
+    shift_randomly(layer)
     with torch.no_grad():
         for parameter in (*layer.branch_parameters(), *layer.bias_parameters(), *layer.range_parameters()):
             parameter.mul_(0.9).add_(0.01)
-    other = _layer(plain, default(), 1, seed=2)
+    other = _layer(plain, default().replace(activation_shift=True), 1, seed=2)
     other.load_training_state(layer.training_state())
     for each in (layer, other):
         each.mode = "frozen"
@@ -474,7 +519,9 @@ def test_snapshots_bring_everything_back() -> None:
 
 def test_state_dict_round_trip_and_deep_copy() -> None:
     plain, x = CASES["conv2d"]
-    layer, other = _layer(plain, default(), 2, seed=1), _layer(plain, default(), 2, seed=2)
+    config = default().replace(activation_shift=True)
+    layer, other = _layer(plain, config, 2, seed=1), _layer(plain, config, 2, seed=2)
+    shift_randomly(layer)
     layer.mode = other.mode = "train"
     assert not torch.equal(layer(x), other(x))
     other.load_state_dict(layer.state_dict())

@@ -1,0 +1,137 @@
+"""The activation side of the low-bit branch: shift, rotation, dynamic ranges, codes.
+
+Functions of a dual-branch layer and its input; the input is batched and float32 throughout.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from quantvsr.errors import BadInput
+from quantvsr.quant.affine import encode, fake_quantize, scale_and_zero_point, value_range
+
+if TYPE_CHECKING:
+    from quantvsr.quant.layers import DualBranchLayer
+
+SMALLEST_FACTOR = 0.05
+"""Learned clip factors cannot go below this."""
+
+
+def pad(layer: "DualBranchLayer", x: Tensor) -> tuple[Tensor, Tensor, bool, bool]:
+    """Pad where the operation cannot do it.
+
+    Zero padding stands for the value zero. Where a shift is subtracted the borders hold minus the shift, so
+    they have to be there before.
+
+    Returns:
+        Input of the low-rank branch, input of the low-bit branch, and for each whether it is padded already.
+    """
+    geometry = layer.geometry
+    plain, done = geometry.pad(x) if layer.config.honour_padding else (x, False)
+    if layer.is_shifted and geometry.pads and not done:
+        return plain, geometry.pad_zeros(x), False, True
+    return plain, plain, done, done
+
+
+def rotate(layer: "DualBranchLayer", x: Tensor) -> list[Tensor]:
+    """Parts of an input, rotated, the shift not subtracted."""
+    dim = layer.geometry.channel_dim
+    pieces = x.split(layer.activation_parts, dim=dim) if len(layer.parts) > 1 else [x]
+    rotated = []
+    for i, piece in enumerate(pieces):
+        rotation = layer.rotation(i)
+        if rotation.is_identity:
+            rotated.append(piece)
+        elif dim == -1:
+            rotated.append(rotation.apply_last(piece))
+        elif layer.geometry.groups > 1:
+            # One rotation serves all groups: fold them into the batch.
+            folded = piece.reshape(-1, layer.parts[i], *piece.shape[2:])
+            rotated.append(rotation.apply_channels(folded).reshape(piece.shape))
+        else:
+            rotated.append(rotation.apply_channels(piece))
+    return rotated
+
+
+def prepare(layer: "DualBranchLayer", x: Tensor) -> tuple[list[Tensor], list[bool]]:
+    """Parts of a padded input as they are quantized: shifted and rotated.
+
+    Returns:
+        The parts, and for each whether it is a tensor of its own, which may be overwritten.
+    """
+    parts = rotate(layer, x)
+    fresh = [not layer.rotation(i).is_identity for i in range(len(parts))]
+    if not layer.is_shifted:
+        return parts, fresh
+    assert layer.activation_shift is not None
+    dim = layer.geometry.channel_dim % x.ndim
+    shift = layer.activation_shift.reshape([-1 if d == dim else 1 for d in range(x.ndim)])
+    for i, moved in enumerate(rotate(layer, shift)):
+        # R (x - shift) = R x - R shift: the small product is subtracted from the large one.
+        own = fresh[i] and not parts[i].requires_grad
+        parts[i] = parts[i].sub_(moved) if own else parts[i] - moved
+    return parts, [True] * len(parts)
+
+
+def channel_means(layer: "DualBranchLayer", x: Tensor) -> Tensor:
+    """Mean of each input channel over everything else, (C,); the input may be unbatched."""
+    dims = layer.geometry.dims
+    if dims and x.ndim == dims + 1:
+        x = x[None]
+    return x.float().movedim(layer.geometry.channel_dim, -1).reshape(-1, layer.geometry.in_channels).mean(0)
+
+
+def bounds(layer: "DualBranchLayer", prepared: Tensor) -> tuple[Tensor, Tensor]:
+    """Dynamic minimum and maximum of one prepared part, clip factors not applied.
+
+    Raises:
+        BadInput: `check_finite` is set and a value is NaN or infinite.
+    """
+    granularity = layer.config.activation_granularity
+    keep: tuple[int, ...] = ()
+    if granularity != "tensor" and prepared.ndim > 1:
+        keep = (0,) if granularity == "frame" else layer.geometry.token_dims(prepared.ndim)
+    lo, hi = value_range(prepared.detach(), keep)
+    if layer.check_finite and not bool((hi - lo).isfinite().all()):
+        raise BadInput(
+            f"The input of layer {layer.name or '(unnamed)'} holds NaN or infinite values; "
+            "check the source clip and run the full-precision model in float32."
+        )
+    return lo, hi
+
+
+def scale(layer: "DualBranchLayer", lo: Tensor, hi: Tensor, part: int) -> tuple[Tensor, Tensor]:
+    """Scale and zero point of one part's bounds, clip factors applied."""
+    config = layer.config
+    if layer.activation_clip is not None:
+        factors = layer.activation_clip[part].clamp(min=SMALLEST_FACTOR)
+        lo, hi = lo * factors[0], hi * factors[1]
+    return scale_and_zero_point(
+        lo,
+        hi,
+        config.activation_bits,
+        symmetric=config.activation_symmetric,
+        holds_zero=config.range_holds_zero,
+        floor=config.scale_floor,
+    )
+
+
+def quantize(layer: "DualBranchLayer", x: Tensor) -> Tensor:
+    """A padded input as the low-bit branch sees it: all parts, shifted, rotated, quantized, decoded."""
+    bits, symmetric = layer.config.activation_bits, layer.config.activation_symmetric
+    done = []
+    for i, (part, fresh) in enumerate(zip(*prepare(layer, x), strict=True)):
+        steps = scale(layer, *bounds(layer, part), i)
+        done.append(fake_quantize(part, *steps, bits, symmetric, overwrite=fresh))
+    return done[0] if len(done) == 1 else torch.cat(done, layer.geometry.channel_dim)
+
+
+def codes(layer: "DualBranchLayer", x: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Codes (whole numbers in float32), scale and zero point of each part of a padded input."""
+    bits, symmetric = layer.config.activation_bits, layer.config.activation_symmetric
+    found = []
+    for i, part in enumerate(prepare(layer, x)[0]):
+        step, zero_point = scale(layer, *bounds(layer, part), i)
+        found.append((encode(part, step, zero_point, bits, symmetric), step, zero_point))
+    return found
