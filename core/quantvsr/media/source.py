@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from quantvsr.errors import BadInput
 
 _NOT_THE_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
-# A stream that only gives errors is given up after so many in a row.
+# A file that cannot be read is given up after so many errors; what came before it counts.
 _MOST_ERRORS = 1000
 
 
@@ -130,7 +130,6 @@ def _packets(container: InputContainer, stream: VideoStream, damage: Damage) -> 
         except av.error.FFmpegError:
             # The generator is spent; a new one reads on behind the bad place.
             damage.ended = True
-    raise BadInput(f"{container.name} cannot be read any further; copy it again.")
 
 
 def clip_start(container: InputContainer) -> Fraction:

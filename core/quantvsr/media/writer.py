@@ -12,7 +12,7 @@ from quantvsr.media.clip_writer import ClipWriter, WriteJob
 from quantvsr.media.codecs import OutputCodec, check_output_size, container_for, find_codec
 from quantvsr.media.colour import PIXEL_LAYOUTS
 from quantvsr.media.image_writer import OUR_NAME, ImageWriter
-from quantvsr.media.images import DEFAULT_RATE
+from quantvsr.media.images import DEFAULT_RATE, SUFFIXES
 from quantvsr.media.reader import ClipReader
 from quantvsr.media.types import ClipInfo
 from quantvsr.media.video_writer import VideoWriter
@@ -108,8 +108,8 @@ def _check_place(target: Path, codec: OutputCodec, info: ClipInfo | None, overwr
 
 
 def _check_image_folder(target: Path, overwrite: bool) -> None:
-    if target.is_file():
-        raise BadInput(f"{target} is a file; give a folder for the images.")
+    if target.is_file() or target.suffix.lower() in SUFFIXES:
+        raise BadInput(f"{target} names a file; give a folder for the images.")
     if not target.is_dir():
         return
     names = [file.name for file in target.iterdir()]

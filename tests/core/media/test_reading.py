@@ -1,14 +1,17 @@
 """Every awkward clip is read as its line in the table says."""
 
+import errno
 import tracemalloc
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from quantvsr.errors import BadInput
-from quantvsr.media import open_clip, probe
+from quantvsr.media import open_clip, probe, source
 
 from .cases import AWKWARD, OURS, OWN, Case, awkward_folder, clips
 
@@ -91,6 +94,41 @@ def test_empty_range_is_refused(start: int, stop: int | None) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"nothing\.mp4 does not exist"):
         open_clip(tmp_path / "nothing.mp4")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile http://127.0.0.1:9/a.mp4\n",
+    ],
+)
+def test_playlist_never_reaches_for_the_network(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "list.mp4"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=r"list\.mp4"):
+        open_clip(path)
+
+
+def test_unreadable_rest_ends_the_clip() -> None:
+    """Reading fails again and again, as on a bad disk: what came before counts."""
+
+    class BadDisk:
+        def __init__(self, container: av.container.InputContainer) -> None:
+            self._packets = container.demux(container.streams.video[0])
+
+        def demux(self, _: object) -> Iterator[av.Packet]:
+            for _number, packet in zip(range(5), self._packets, strict=False):
+                yield packet
+            self._packets = iter(())
+            raise av.error.OSError(errno.EIO, "bad disk")
+
+    damage = source.Damage()
+    with source.open_input(OURS / "sound_and_tags.mp4") as container:
+        stream = source.picture_stream(container, OURS)
+        frames = list(source.decode(BadDisk(container), stream, damage))
+    assert 0 < len(frames) <= 5
+    assert damage.ended
 
 
 def test_reader_can_be_used_again_and_closed_early() -> None:

@@ -260,8 +260,9 @@ def test_folder_for_images_must_be_empty_or_ours(tmp_path: Path) -> None:
     (tmp_path / "empty" / "holiday.jpg").write_text("precious")
     with pytest.raises(BadInput, match="holds other files"):
         open_writer(tmp_path / "empty", 64, 48, codec="png", overwrite=True)
-    with pytest.raises(BadInput, match="is a file"):
-        open_writer(tmp_path / "empty" / "holiday.jpg", 64, 48, codec="png")
+    for name in ("holiday.jpg", "new.png"):
+        with pytest.raises(BadInput, match="names a file"):
+            open_writer(tmp_path / "empty" / name, 64, 48, codec="png")
 
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
@@ -283,6 +284,21 @@ def test_folder_without_permission(tmp_path: Path) -> None:
 def test_missing_folder_is_made(tmp_path: Path) -> None:
     write(tmp_path / "a" / "b" / "out.mp4", "h264", [picture(0)])
     assert left_behind(tmp_path / "a" / "b") == ["out.mp4"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names that Windows does not allow")
+@pytest.mark.parametrize("name", ["-dash", "12:30", "http:x", "%03d", "a b'c\"d&", "日本", "pipe|x", "a\nb"])
+def test_odd_names_in_the_current_folder(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path(f"{name}.mp4"), "h264", [picture(0)])
+    reader = open_clip(f"{name}.mp4")
+    with open_writer(f"{name}.mkv", 64, 48, source=reader) as writer:
+        for frame in reader:
+            writer.write(frame.rgb, frame.time)
+    assert probe(f"{name}.mkv").width == 64
+    write(Path(name), "png", [picture(0)] * 2)
+    assert len(list(open_clip(name))) == 2
+    assert left_behind(tmp_path) == sorted([name, f"{name}.mkv", f"{name}.mp4"])
 
 
 # Nothing half-written
