@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantvsr.errors import BadInput
+from quantvsr.errors import BadInput, QuantVSRError
 from quantvsr.hashing import hash_path
 from quantvsr.media.reader import ClipReader, open_clip
 from quantvsr.media.types import Frame
@@ -38,7 +38,10 @@ def bundled_clips() -> tuple[BundledClip, ...]:
     """
     folder = resource("clips")
     pairs = [(lq, _truth_of(lq)) for lq in sorted(folder.iterdir()) if "_lq" in lq.stem]
-    return tuple(BundledClip(lq.stem.replace("_lq", ""), lq, gt) for lq, gt in pairs if gt is not None)
+    found = tuple(BundledClip(lq.stem.replace("_lq", ""), lq, gt) for lq, gt in pairs if gt is not None)
+    if not found:
+        raise QuantVSRError(f"The bundled clips are missing in {folder}: install the program again.")
+    return found
 
 
 def _truth_of(lq: Path) -> Path | None:
@@ -105,6 +108,14 @@ def tell_warnings(reader: ClipReader, progress: Progress) -> None:
     """Pass on what a reader had to say."""
     for text in reader.warnings:
         progress.warn(text if str(reader.info.path) in text else f"{reader.info.path.name}: {text}")
+
+
+def likely_frames(reader: ClipReader) -> int | None:
+    """How many frames will come, for showing progress: where the container has no count, by its duration."""
+    if reader.info.frames is not None or reader.info.duration is None:
+        return reader.expected_frames
+    end = max(round(reader.info.duration * reader.info.frame_rate), 1)
+    return max((end if reader.stop is None else min(end, reader.stop)) - reader.start, 1)
 
 
 class LearnClip:

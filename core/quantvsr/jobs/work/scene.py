@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from quantvsr.errors import BadInput
-from quantvsr.jobs.work.clips import Piece, tell_warnings
+from quantvsr.jobs.work.clips import Piece, likely_frames, tell_warnings
 from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.media.reader import ClipReader
 from quantvsr.media.types import Frame
@@ -143,7 +143,7 @@ def _shrink(piece: Piece, pictures: dict[str, Path], progress: Progress) -> dict
 
 def _watched(piece: Piece, reader: ClipReader, progress: Progress) -> Iterator[Frame]:
     """The frames of a piece, with checks and reports."""
-    total = reader.expected_frames
+    total = likely_frames(reader)
     for frame in piece.frames(reader):
         progress.check()
         yield frame

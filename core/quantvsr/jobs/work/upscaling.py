@@ -8,7 +8,7 @@ from pathlib import Path
 from quantvsr.errors import BadInput
 from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.upscale import UpscaleJob, UpscaleResult
-from quantvsr.jobs.work.clips import Piece, tell_warnings
+from quantvsr.jobs.work.clips import Piece, likely_frames, tell_warnings
 from quantvsr.jobs.work.lowbit import cached_checkpoint, open_lowbit
 from quantvsr.jobs.work.machine import execution_backends
 from quantvsr.jobs.work.models import open_full
@@ -107,7 +107,7 @@ def run_model(
         steps=steps,
         tile=side,
         overlap=shared,
-        total=reader.expected_frames,
+        total=likely_frames(reader),
         progress=progress,
         report=report,
     )
