@@ -1,11 +1,13 @@
-"""How well the bundled model restores: `python benchmarks/quality.py CLIP... [--steps 1 2 4 8] [--sheet FILE.jpg]`.
+"""How well the bundled model restores.
 
-Every clip is taken as ground truth: shrunk by 4 (Pillow's bicubic, 8 bits), enlarged by bicubic and by the model,
-and compared with itself. PSNR and SSIM on BT.601 luma, 4 pixels of border left out. Prints a table and JSON.
+    python benchmarks/quality.py CLIP... [--steps 1 2 4 8] [--sheet FILE.jpg]
+
+Every clip is taken as ground truth: shrunk by 4 (Pillow's bicubic, 8 bits), enlarged by bicubic and by the
+model, and compared with itself. PSNR and SSIM on BT.601 luma, 4 pixels of border left out. Prints a line per
+clip, then JSON.
 """
 
 import argparse
-import itertools
 import json
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+
 from quantvsr.media import Frame, open_clip
 from quantvsr.metrics import measure
 from quantvsr.models.registry import open_model
@@ -37,15 +40,19 @@ class Trial:
 
 
 def load(path: Path, frames: int, width: int, height: int, halve_above: int) -> Trial:
-    """Read the first frames; large clips are halved first (area filter: drops the coder's finest noise), then the
-    middle width x height is taken."""
+    """The middle width x height of the first frames.
+
+    Clips wider than `halve_above` are halved first: the area filter drops the coder's finest noise.
+    """
     truth, lq, bicubic = [], [], []
     with open_clip(path, stop=frames) as reader:
         for frame in reader:
             picture = frame.rgb
             if picture.shape[1] > halve_above:
                 picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-            top, left = (max(0, (have - want) // 2) for have, want in zip(picture.shape, (height, width), strict=False))
+            top, left = (
+                max(0, (have - want) // 2) for have, want in zip(picture.shape, (height, width), strict=False)
+            )
             small, sharp = make_lq(picture[top : top + height, left : left + width])
             lq.append(small)
             truth.append(sharp)
@@ -72,14 +79,20 @@ def crop_row(pictures: list[NDArray[np.uint8]], size: int = 192) -> NDArray[np.u
 
 def main() -> None:
     """Measure, print, and draw the sheet."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--steps", nargs="+", type=int, default=[4])
     parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=384)
-    parser.add_argument("--halve-above", type=int, default=1000, help="width above which a clip is halved first")
-    parser.add_argument("--sheet", type=Path, help="picture of crops: LQ, bicubic, ours (last --steps), ground truth")
+    parser.add_argument(
+        "--halve-above", type=int, default=1000, help="width above which a clip is halved first"
+    )
+    parser.add_argument(
+        "--sheet", type=Path, help="picture of crops: LQ, bicubic, ours (last --steps), ground truth"
+    )
     options = parser.parse_args()
 
     table: dict[str, dict[str, dict[str, float | None]]] = {}
@@ -92,7 +105,11 @@ def main() -> None:
             ours = restore(trial, steps)
             figures[f"{steps} steps"] = measure(ours, trial.truth, METRICS, border=BORDER)
         table[trial.name] = figures
-        print(trial.name, {k: tuple(round(v or 0, 4) for v in row.values()) for k, row in figures.items()}, flush=True)
+        print(
+            trial.name,
+            {k: tuple(round(v or 0, 4) for v in row.values()) for k, row in figures.items()},
+            flush=True,
+        )
         middle = len(trial.truth) // 2
         nearest = np.kron(trial.lq[middle], np.ones((4, 4, 1), np.uint8))
         rows.append(crop_row([nearest, trial.bicubic[middle], ours[middle], trial.truth[middle]]))

@@ -1,7 +1,8 @@
 """Render the bundled clips: `python resources/make_clips.py`.
 
-Each is drawn by the generator that trains the bundled model, with showcase seeds, which training never uses. The
-ground truth is H.264 4:4:4 at high quality; the low-quality clip is made from it as written, and stored lossless.
+Each is drawn by the generator that trains the bundled model, with showcase seeds, which training never uses.
+The ground truth is H.264 4:4:4 at high quality; the low-quality clip is made from it as written, and stored
+lossless.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from quantvsr.media import open_clip, open_writer
 from quantvsr.models.compact.degrade import DegradationConfig, degrade
 from quantvsr.models.compact.scenes import render_clip
@@ -52,7 +54,14 @@ def write(path: Path, frames: np.ndarray, codec: str, pixel_format: str | None =
     """Write (T, H, W, 3) frames in 0..1."""
     height, width = frames.shape[1:3]
     with open_writer(
-        path, width, height, codec=codec, quality=12, frame_rate=FRAME_RATE, pixel_format=pixel_format, overwrite=True
+        path,
+        width,
+        height,
+        codec=codec,
+        quality=12,
+        frame_rate=FRAME_RATE,
+        pixel_format=pixel_format,
+        overwrite=True,
     ) as writer:
         for index, frame in enumerate(frames):
             writer.write(frame, Fraction(index) / FRAME_RATE)

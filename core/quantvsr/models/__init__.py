@@ -1,0 +1,1 @@
+"""VSR models: one folder per family, one registry, safe loading."""

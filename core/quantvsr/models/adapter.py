@@ -48,8 +48,8 @@ class VSRAdapter(ABC):
     def layout(self, layer_name: str) -> str:
         """Meaning of the dimensions of a layer's input.
 
-        One of `image` (B*T, C, positions...), `tokens` (B*T, P, C), `temporal` (B, C, T, h, w), `temporal_tokens`
-        (B*P, T, C), `vector` (B, C).
+        One of `image` (B*T, C, positions...), `tokens` (B*T, P, C), `temporal` (B, C, T, h, w),
+        `temporal_tokens` (B*P, T, C), `vector` (B, C).
         """
 
     @abstractmethod

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+from torch import Tensor, nn
 
 from quantvsr.models.adapter import Recognition, VSRAdapter
+from quantvsr.models.compact.model import CompactVSRDenoiser
 from quantvsr.models.compact.pipeline import CompactVSRPipeline
 from quantvsr.models.registry import ModelFamily, read_json, register_family
 
@@ -25,11 +28,12 @@ class CompactAdapter(VSRAdapter):
     def __init__(self, pipeline: CompactVSRPipeline, source: Path, device: torch.device) -> None:
         self.pipeline = pipeline
         self.denoiser = pipeline.denoiser
-        self.scale = int(pipeline.denoiser.config.scale)
+        self.scale = pipeline.denoiser.scale
         self.source = source
         self.device = device
 
     def layout(self, layer_name: str) -> str:
+        """See `VSRAdapter.layout`."""
         if layer_name.startswith("time_embed") or layer_name.endswith("time_proj"):
             return "vector"
         if layer_name.startswith("attention"):
@@ -39,9 +43,11 @@ class CompactAdapter(VSRAdapter):
     def upscale_window(
         self, lq: Tensor, noise: Tensor, steps: int, before_step: Callable[[], None] | None = None
     ) -> Tensor:
+        """See `VSRAdapter.upscale_window`."""
         return self.pipeline(lq[None], noise[None], steps, before_step=before_step)[0]
 
     def record_window(self, lq: Tensor, noise: Tensor, steps: int) -> list[tuple[dict[str, Tensor], Tensor]]:
+        """See `VSRAdapter.record_window`."""
         samples: list[tuple[dict[str, Tensor], Tensor]] = []
         self.pipeline(
             lq[None], noise[None], steps, on_input=lambda inputs, output: samples.append((inputs, output))
@@ -59,10 +65,14 @@ def recognise(path: Path) -> Recognition | None:
 
 def open_folder(path: Path, device: torch.device) -> CompactAdapter:
     """Load the folder in single precision."""
-    pipeline = CompactVSRPipeline.from_pretrained(path, torch_dtype=torch.float32, local_files_only=True)
-    pipeline.set_progress_bar_config(disable=True)
-    pipeline.denoiser.to(device).eval().requires_grad_(False)
-    return CompactAdapter(pipeline, path, device)
+    # Part by part: quieter than the pipeline's own loading, which draws progress bars.
+    denoiser = CompactVSRDenoiser.from_pretrained(path, subfolder="denoiser", local_files_only=True)
+    scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(
+        path, subfolder="scheduler", local_files_only=True
+    )
+    nn.Module.to(denoiser.float(), device)
+    denoiser.eval().requires_grad_(False)
+    return CompactAdapter(CompactVSRPipeline(denoiser, cast(Any, scheduler)), path, device)
 
 
 register_family(ModelFamily("compact", "Bundled compact x4 model", recognise, open_folder))

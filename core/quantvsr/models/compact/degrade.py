@@ -1,8 +1,8 @@
 """Real-world degradations for training: how a sharp clip becomes a low-quality one.
 
-A good half of the clips is only shrunk (antialiased bicubic, the setting of the benchmarks); the others are blurred,
-shrunk by one of several filters, made noisy and compressed by blocks, each with random strength. After Wang et al.,
-"Real-ESRGAN" (ICCVW 2021), section 3, in one order and without sharpening.
+A good half of the clips is only shrunk (antialiased bicubic, the setting of the benchmarks); the others are
+blurred, shrunk by one of several filters, made noisy and compressed by blocks, each with random strength.
+After Wang et al., "Real-ESRGAN" (ICCVW 2021), section 3, in one order and without sharpening.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,8 @@ from torch import Generator, Tensor
 # Quantization tables of JPEG, ITU-T T.81 annex K.
 _LUMA = (
     "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62 "
-    "18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99"
+    "18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 "
+    "72 92 95 98 112 100 103 99"
 )
 _CHROMA = (
     "17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99 99 99 99 "
@@ -47,7 +48,8 @@ def degrade(
         config: Shares and strengths.
 
     Returns:
-        (B, T, 3, H / scale, W / scale), 0..1, in steps of 1/255. The first `clean_share` of the batch is only shrunk.
+        (B, T, 3, H / scale, W / scale), 0..1, in steps of 1/255. The first `clean_share` of the batch is only
+        shrunk.
     """
     config = config or DegradationConfig()
     clean = round(clips.shape[0] * config.clean_share)
@@ -67,7 +69,9 @@ def _spoil(clips: Tensor, scale: int, generator: Generator, config: DegradationC
     clips = _blur(clips, sigma, sigma * uniform(0.6, 1.4))
     # Each filter takes an equal slice of the batch, so that the shapes stay fixed from step to step.
     bounds = [round(count * i / len(_FILTERS)) for i in range(len(_FILTERS) + 1)]
-    lq = torch.cat([f(clips[a:b], scale) for f, a, b in zip(_FILTERS, bounds, bounds[1:], strict=False) if b > a])
+    lq = torch.cat(
+        [f(clips[a:b], scale) for f, a, b in zip(_FILTERS, bounds, bounds[1:], strict=False) if b > a]
+    )
 
     strength = uniform(*config.noise_sigma) * (uniform(0, 1) < config.noise_share)
     noise = torch.randn(lq.shape, device=lq.device, generator=generator)
@@ -110,11 +114,14 @@ _FILTERS: tuple[Callable[[Tensor, int], Tensor], ...] = (
 
 
 def compress_blocks(frames: Tensor, quality: Tensor) -> Tensor:
-    """What 8x8 block transform coding leaves of (B, T, 3, h, w) in 0..1 (JPEG's transform and tables, 4:2:0 colour).
+    """What 8x8 block transform coding leaves of frames (JPEG's transform and tables, 4:2:0 colour).
 
     Args:
-        frames: RGB frames; h and w multiples of 16.
+        frames: RGB frames, (B, T, 3, h, w), 0..1; h and w multiples of 16.
         quality: JPEG quality 1..100 of each clip, (B, 1, 1, 1, 1).
+
+    Returns:
+        The same shape, 0..1.
     """
     red, green, blue = frames.unbind(2)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
@@ -124,7 +131,9 @@ def compress_blocks(frames: Tensor, quality: Tensor) -> Tensor:
     factor = torch.where(quality < 50, 50 / quality, 2 - quality / 50).clamp_min(0.02)
     luma = _quantize_blocks(luma.unsqueeze(2) - 0.5, _LUMA, factor).squeeze(2) + 0.5
     small = _quantize_blocks(small, _CHROMA, factor)
-    chroma = F.interpolate(small.flatten(0, 1), scale_factor=2.0, mode="bilinear").unflatten(0, small.shape[:2])
+    chroma = F.interpolate(small.flatten(0, 1), scale_factor=2.0, mode="bilinear").unflatten(
+        0, small.shape[:2]
+    )
     blue = luma + chroma[:, :, 0] / 0.564
     red = luma + chroma[:, :, 1] / 0.713
     green = (luma - 0.299 * red - 0.114 * blue) / 0.587

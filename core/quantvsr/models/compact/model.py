@@ -1,12 +1,12 @@
 """The bundled denoiser: a compact video UNet that works at low resolution.
 
-It sees the noisy high-resolution residual (what bicubic enlargement lacks) folded by `pixel_unshuffle` into 48
-channels, beside the low-resolution frames and the folded bicubic frames. Inside, frames ride in the batch
-dimension, (B*T, C, h, w) in channels-last memory, so that a (3,1,1) convolution over time is only another view.
+It sees the noisy high-resolution residual (what bicubic enlargement lacks) folded by `pixel_unshuffle` into
+48 channels, beside the low-resolution frames and the folded bicubic frames. Inside, frames ride in the batch
+dimension, (B*T, C, h, w) in channels-last memory, so that a (3,1,1) convolution over time is another view.
 
 Two choices keep tiles and windows free of seams: normalisation is per pixel (over channels), so that nothing
-depends on the tile's statistics, and the temporal convolutions repeat the first and last frame, so that a static
-clip gives identical frames.
+depends on the tile's statistics, and the temporal convolutions repeat the first and last frame, so that a
+static clip gives identical frames.
 """
 
 import math
@@ -31,6 +31,7 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, h, w)."""
         x = x.movedim(1, -1)
         return F.layer_norm(x, (self.channels,), self.weight, self.bias, 1e-5).movedim(-1, 1)
 
@@ -46,6 +47,7 @@ class TemporalConv(nn.Module):
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
+        """Mix the frames of (B*T, C, h, w)."""
         h = F.silu(self.norm(x)).unflatten(0, (-1, frames))  # (B, T, C, h, w)
         h = torch.cat([h[:, :1], h, h[:, -1:]], dim=1).transpose(1, 2)
         return x + self.conv(h).transpose(1, 2).flatten(0, 1)
@@ -68,7 +70,7 @@ class ResidualBlock(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, embedding: Tensor, frames: int) -> Tensor:
-        """x (B*T, C, h, w), embedding (B, time_channels) -> (B*T, channels, h, w)."""
+        """From (B*T, in_channels, h, w) and embedding (B, time_channels) to (B*T, channels, h, w)."""
         h = self.conv1(F.silu(self.norm1(x)))
         scale, shift = self.time_proj(embedding).repeat_interleave(frames, 0)[:, :, None, None].chunk(2, 1)
         h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
@@ -92,6 +94,7 @@ class TransformerBlock(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Attend within each frame of (N, C, h, w)."""
         n, c, height, width = x.shape
         tokens = x.movedim(1, -1).reshape(n, height * width, c)
         qkv = self.to_qkv(self.norm1(tokens)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -111,6 +114,7 @@ class TimeEmbedding(nn.Module):
         self.linear2 = nn.Linear(channels, channels)
 
     def forward(self, time: Tensor) -> Tensor:
+        """From times (B,) to (B, channels)."""
         half = self.channels // 2
         steps = torch.arange(half, device=time.device, dtype=torch.float32)
         angles = time.float()[:, None] * 1000 * torch.exp(-math.log(10000) * steps / half)
@@ -132,7 +136,8 @@ class CompactVSRDenoiser(ModelMixin, ConfigMixin):
         time_channels: Width of the time embedding.
         heads: Attention heads.
         scale: Enlargement; the residual has 3 * scale**2 channels.
-        residual_scale: Standard deviation of the residual in image units (0..1); x_0 is the residual over this.
+        residual_scale: Standard deviation of the residual in image units (0..1); x_0 is the residual over
+            this.
     """
 
     @register_to_config
@@ -150,6 +155,7 @@ class CompactVSRDenoiser(ModelMixin, ConfigMixin):
         super().__init__()
         c0, c1, c2 = channels
         folded = 3 * scale * scale
+        self.scale, self.residual_scale = scale, residual_scale
 
         def blocks(count: int, first: int, width: int) -> nn.ModuleList:
             return nn.ModuleList(
@@ -231,8 +237,8 @@ def fold_condition(lq: Tensor, enlarged: Tensor, scale: int) -> Tensor:
         scale: Enlargement factor.
 
     Returns:
-        (B, T, 3 + 3*scale**2, h, w): the frames in -1..1, then the folded enlargement as its difference from the
-        frames (times 4, which brings it to about unit size).
+        (B, T, 3 + 3*scale**2, h, w): the frames in -1..1, then the folded enlargement as its difference from
+        the frames (times 4, which brings it to about unit size).
     """
     detail = F.pixel_unshuffle(enlarged, scale) - lq.repeat_interleave(scale * scale, 2)
     return torch.cat([2 * lq - 1, 4 * detail], 2)

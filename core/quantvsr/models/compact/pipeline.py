@@ -1,6 +1,7 @@
 """Sampling with the bundled model, as a diffusers pipeline."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,20 +46,21 @@ class CompactVSRPipeline(DiffusionPipeline):
         Returns:
             (B, T, 3, 4h, 4w), clamped to 0..1.
         """
-        config = self.denoiser.config
-        enlarged = enlarge(lq, config.scale)
-        condition = fold_condition(lq, enlarged, config.scale).to(self.denoiser.dtype)
+        denoiser = self.denoiser
+        scheduler: Any = self.scheduler  # its annotations promise less than it takes and gives
+        enlarged = enlarge(lq, denoiser.scale)
+        condition = fold_condition(lq, enlarged, denoiser.scale).to(denoiser.dtype)
         sigmas = np.linspace(1.0, 1.0 / num_inference_steps, num_inference_steps)
-        self.scheduler.set_timesteps(sigmas=sigmas.tolist(), device=lq.device)
+        scheduler.set_timesteps(sigmas=sigmas.tolist(), device=lq.device)
         sample = noise[:, None].expand(-1, lq.shape[1], -1, -1, -1).float()
-        for index, timestep in enumerate(self.scheduler.timesteps):
+        for index, timestep in enumerate(scheduler.timesteps):
             if before_step is not None:
                 before_step()
-            time = self.scheduler.sigmas[index].to(lq.device).expand(lq.shape[0])
-            inputs = {"sample": sample.to(self.denoiser.dtype), "time": time, "condition": condition}
-            velocity = self.denoiser(**inputs)
+            time = scheduler.sigmas[index].to(lq.device).expand(lq.shape[0])
+            inputs = {"sample": sample.to(denoiser.dtype), "time": time, "condition": condition}
+            velocity = denoiser(**inputs)
             if on_input is not None:
                 on_input(inputs, velocity)
-            sample = self.scheduler.step(velocity.float(), timestep, sample, return_dict=False)[0]
-        residual = F.pixel_shuffle(sample * config.residual_scale, config.scale)
+            sample = scheduler.step(velocity.float(), timestep, sample, return_dict=False)[0]
+        residual = F.pixel_shuffle(sample * denoiser.residual_scale, denoiser.scale)
         return (enlarged + residual).clamp(0, 1)

@@ -3,13 +3,16 @@
 import numpy as np
 import torch
 from PIL import Image
+
 from quantvsr.models.compact.degrade import DegradationConfig, compress_blocks, degrade
 
 
 def smooth_clips(count: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(3)
     small = torch.rand(count * 5, 3, 8, 8, generator=generator)
-    return torch.nn.functional.interpolate(small, size=64, mode="bicubic").clamp(0, 1).unflatten(0, (count, 5))
+    return (
+        torch.nn.functional.interpolate(small, size=64, mode="bicubic").clamp(0, 1).unflatten(0, (count, 5))
+    )
 
 
 def test_clean_share_is_pillow_s_bicubic() -> None:
@@ -17,7 +20,8 @@ def test_clean_share_is_pillow_s_bicubic() -> None:
     lq = degrade(clips, 4, torch.Generator().manual_seed(0), DegradationConfig(clean_share=1.0))
     image = Image.fromarray((clips[0, 0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
     expected = np.asarray(image.resize((16, 16), Image.Resampling.BICUBIC), dtype=np.float32) / 255
-    assert np.abs(lq[0, 0].permute(1, 2, 0).numpy() - expected).max() <= 2.01 / 255  # Pillow rounds between its two passes
+    # Pillow rounds between its two passes.
+    assert np.abs(lq[0, 0].permute(1, 2, 0).numpy() - expected).max() <= 2.01 / 255
 
 
 def test_same_seed_same_result_and_bytes() -> None:

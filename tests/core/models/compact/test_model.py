@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from quantvsr.models.compact.model import CompactVSRDenoiser, enlarge, fold_condition
 
 
