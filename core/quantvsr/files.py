@@ -16,7 +16,8 @@ from pathlib import Path
 from quantvsr.errors import BadInput, DiskFull, QuantVSRError
 
 _counter = itertools.count()
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+# Quotas are not known everywhere.
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _FULL_WORDS = ("no space left on device", "disk quota exceeded", "os error 28")
 
 

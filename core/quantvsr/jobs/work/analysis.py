@@ -1,5 +1,6 @@
 """Calibration samples, complexity and ranks: everything before a layer is changed."""
 
+import functools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -243,4 +244,13 @@ def read_ranks(path: Path) -> Allocation:
 
 def source_hash(model: str) -> str:
     """Hash of a model's files: whether stages that used the model can be taken again."""
-    return hash_path(model_path(model))
+    place = model_path(model)
+    files = sorted(place.rglob("*")) if place.is_dir() else [place]
+    stats = [(str(file), file.stat()) for file in files if file.is_file()]
+    return _source_hash(place, tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats))
+
+
+@functools.lru_cache(maxsize=8)
+def _source_hash(place: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
+    # Reading some gigabytes once per job is enough; a file that changes gets another stamp.
+    return hash_path(place)
