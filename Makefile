@@ -8,6 +8,8 @@ VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 ARGS =
+# Test processes; each test uses one thread. JOBS=0 runs them in one process, as a debugger needs.
+JOBS = 2
 
 help:
 	@echo "make run      open the app (without a display: run the demo, results in results/demo)"
@@ -40,7 +42,7 @@ types: $(READY)
 	@$(BIN)/basedpyright
 
 unit: $(READY)
-	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest $(ARGS)
+	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 package: $(READY)
 	@$(BIN)/python build/package.py
