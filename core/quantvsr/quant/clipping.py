@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from quantvsr.quant.layers import DualBranchLayer
 
 _WEIGHT_RATIOS = tuple(1 - 0.04 * i for i in range(14))
-_ACTIVATION_FACTORS = tuple(1 - 0.05 * i for i in range(16))
+_ACTIVATION_FACTORS = tuple(1 - 0.05 * i for i in range(17))
+_VIEWS = 32
 
 
 def best_ratio(weight: Tensor, lo: Tensor, hi: Tensor, config: LayerQuantConfig) -> Tensor:
@@ -58,7 +59,8 @@ def search_activation_clip(layer: "DualBranchLayer", inputs: list[Tensor], rows:
 
     The output error of a convolution is estimated from channel vectors e of the activation error as `e G e`,
     with G the sum of `w w^T` over output channels and kernel positions: exact when errors of different
-    positions are uncorrelated.
+    positions are uncorrelated. G in turn is estimated by a few random combinations of all w, the same for all
+    factors that are compared.
 
     Args:
         layer: Initialised layer.
@@ -70,31 +72,72 @@ def search_activation_clip(layer: "DualBranchLayer", inputs: list[Tensor], rows:
     """
     found = []
     for part, weight in enumerate(weights.rotate(layer, weights.residual(layer))):
-        vectors, lows, highs = _sample(layer, inputs, part, max(1, rows // max(1, len(inputs))))
-        gram = None
-        if layer.geometry.groups == 1:
-            flat = weight.movedim(1, 0).flatten(1)
-            gram = flat @ flat.T
-        errors: dict[tuple[float, float], float] = {}
-
-        def error(low: float, high: float, data=(vectors, lows, highs, gram, errors)) -> float:
-            vectors, lows, highs, gram, errors = data
-            if (low, high) not in errors:
-                errors[low, high] = _error(layer.config, vectors, lows * low, highs * high, gram)
-            return errors[low, high]
-
-        low = high = min(_ACTIVATION_FACTORS, key=lambda f, error=error: error(f, f))
-        for _ in range(2):
-            low = min(_near(low), key=lambda f, high=high, error=error: error(f, high))
-            high = min(_near(high), key=lambda f, low=low, error=error: error(low, f))
-        found.append((low, high))
+        sample = _sample(layer, inputs, part, max(1, rows // max(1, len(inputs))))
+        views = None if layer.geometry.groups > 1 else _random_views(weight.movedim(1, 0).flatten(1))
+        found.append(_Search(layer.config, *sample, views).best())
     return torch.tensor(found)
 
 
-def _near(factor: float) -> list[float]:
-    """The factor first, so that it wins ties, then its neighbours on the grid."""
-    i = _ACTIVATION_FACTORS.index(factor)
-    return [factor, *(f for f in _ACTIVATION_FACTORS[max(0, i - 3) : i + 4] if f != factor)]
+def _random_views(weight: Tensor) -> Tensor:
+    """(n, K) with `views views^T` near `weight weight^T` (n, n), for a small K."""
+    if weight.shape[1] <= _VIEWS:
+        return weight
+    generator = torch.Generator().manual_seed(0)
+    mix = torch.randn(weight.shape[1], _VIEWS, generator=generator) / _VIEWS**0.5
+    return weight @ mix.to(weight.device)
+
+
+class _Search:
+    """Coordinate descent over a grid of factors, coarse then fine.
+
+    Args:
+        config: Bits and conventions of activations.
+        x: (M, n) prepared channel vectors.
+        lo: (M, 1) their lower bounds.
+        hi: (M, 1) their upper bounds.
+        views: See `_random_views`; None weighs all channels alike.
+    """
+
+    def __init__(
+        self, config: LayerQuantConfig, x: Tensor, lo: Tensor, hi: Tensor, views: Tensor | None
+    ) -> None:
+        self.config, self.x, self.lo, self.hi, self.views = config, x, lo, hi, views
+        self.errors: dict[tuple[int, int], float] = {}
+
+    def best(self) -> tuple[float, float]:
+        """Factors on the lower and the upper bound."""
+        last = len(_ACTIVATION_FACTORS) - 1
+        low = high = min(range(0, last + 1, 2), key=lambda i: self.error(i, i))
+        for reach in (3, 1):
+            low = min(_near(low, reach, last), key=lambda i: self.error(i, high))
+            high = min(_near(high, reach, last), key=lambda i: self.error(low, i))
+        return _ACTIVATION_FACTORS[low], _ACTIVATION_FACTORS[high]
+
+    def error(self, low: int, high: int) -> float:
+        """Error with the grid's factors number `low` and `high`."""
+        if (low, high) not in self.errors:
+            self.errors[low, high] = self._measure(_ACTIVATION_FACTORS[low], _ACTIVATION_FACTORS[high])
+        return self.errors[low, high]
+
+    def _measure(self, low: float, high: float) -> float:
+        config = self.config
+        scale, zero_point = scale_and_zero_point(
+            self.lo * low,
+            self.hi * high,
+            config.activation_bits,
+            symmetric=config.activation_symmetric,
+            holds_zero=config.range_holds_zero,
+            floor=config.scale_floor,
+        )
+        bits, symmetric = config.activation_bits, config.activation_symmetric
+        wrong = fake_quantize(self.x, scale, zero_point, bits, symmetric).sub_(self.x)
+        return float((wrong if self.views is None else wrong @ self.views).square_().sum())
+
+
+def _near(place: int, reach: int, last: int) -> list[int]:
+    """The place first, so that it wins ties, then its neighbours."""
+    around = range(max(0, place - reach), min(last, place + reach) + 1)
+    return [place, *(i for i in around if i != place)]
 
 
 def _sample(
@@ -115,25 +158,11 @@ def _sample(
             for bound in (lo, hi)
         )
         total = rotated[..., 0].numel()
-        chosen = torch.linspace(0, total - 1, min(count, total), device=x.device).long()
+        count = min(count, total)
+        chosen = torch.arange(count, device=x.device) * total // count
         # Indexing the positions leaves the large tensor where it is.
         place = torch.unravel_index(chosen, rotated.shape[:-1])
         vectors.append(rotated[place])
         lows.append(lo[place])
         highs.append(hi[place])
     return torch.cat(vectors), torch.cat(lows), torch.cat(highs)
-
-
-def _error(config: LayerQuantConfig, x: Tensor, lo: Tensor, hi: Tensor, gram: Tensor | None) -> float:
-    scale, zero_point = scale_and_zero_point(
-        lo,
-        hi,
-        config.activation_bits,
-        symmetric=config.activation_symmetric,
-        holds_zero=config.range_holds_zero,
-        floor=config.scale_floor,
-    )
-    bits, symmetric = config.activation_bits, config.activation_symmetric
-    wrong = fake_quantize(x, scale, zero_point, bits, symmetric) - x
-    weighted = wrong if gram is None else wrong @ gram
-    return float((weighted * wrong).sum())
