@@ -122,9 +122,8 @@ def _networks(folder: Path, config: MGLDConfig) -> Networks:
     first_stage = on_meta(Autoencoder, config.vae, False)
     video_vae = on_meta(Autoencoder, config.vae, True)
     tensors = _tensors(folder / "mgldvsr_unet_tiny.safetensors")
-    weights = {key: value for key, value in tensors.items() if "." in key}
     parts = [Part(UNET, unet), Part(STRUCTURAL, structural), Part(FIRST_STAGE, first_stage)]
-    load_parts(weights, parts, "mgldvsr_unet_tiny")
+    load_parts(tensors, parts, "mgldvsr_unet_tiny")
     load_parts(
         _tensors(folder / "video_vae_cfw_tiny.safetensors"), [Part("", video_vae)], "video_vae_cfw_tiny"
     )

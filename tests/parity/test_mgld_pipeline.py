@@ -16,6 +16,7 @@ _BYTES_OFF = 1e-4
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # 200 evaluations of two networks
 @each_configuration
 def test_frames_to_bytes(golden: Golden) -> None:
     io = golden.load("pipeline_io")
