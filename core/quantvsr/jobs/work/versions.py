@@ -24,7 +24,7 @@ from quantvsr.models.adapter import VSRAdapter
 from quantvsr.progress import Progress
 from quantvsr.upscale.bicubic import enlarge
 from quantvsr.upscale.engine import UpscaleReport
-from quantvsr.upscale.render import ComparisonRenderer, Pane, busiest_region
+from quantvsr.upscale.render import ComparisonRenderer, Pane, Region, busiest_region
 
 METRICS = ("psnr", "psnr_y", "ssim", "warp_error", "flicker")
 # Above this height and width a comparison is shrunk, so that ordinary screens and players can show it.
@@ -215,8 +215,7 @@ def _draw(
         for number, (moment, timing) in enumerate(zip(_moments(pieces), scene.times(), strict=True)):
             progress.check()
             if renderer is None:
-                # The detail is chosen where the sharpest version has most edges.
-                zoom = busiest_region(moment[shown[1 % len(shown)].name].rgb, height // 6, width // 6)
+                zoom = _detail(moment[shown[1 % len(shown)].name].rgb)
                 renderer = ComparisonRenderer(panes, height, width, zoom=zoom, title=title, largest=_LARGEST)
                 size = (renderer.size[1], renderer.size[0])
                 writer = stack.enter_context(
@@ -228,6 +227,14 @@ def _draw(
             if number == scene.frames // 2:
                 _write_picture(still, picture)
             progress.report((number + 1) / scene.frames, f"frame {number + 1} of {scene.frames}")
+
+
+def _detail(picture: NDArray[np.float32]) -> Region:
+    """The part to magnify: where a picture has most edges, below the strip that labels cover."""
+    height, width = picture.shape[:2]
+    top = height // 8
+    found = busiest_region(picture[top:], max(height // 6, 1), max(width // 6, 1))
+    return replace(found, y=found.y + top)
 
 
 def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
