@@ -38,9 +38,7 @@ def test_denoising_unet(golden: Golden) -> None:
             out = unet(io[f"{case}.x"], io[f"{case}.timesteps"], io[f"{case}.context"], maps)
             golden.close("unet_io", f"{case}.out", out, io[f"{case}.out"])
         maps = structural_maps(golden, "case1", shrunk(golden.networks().structural))
-        # The maps one by one, as calibration stores them.
-        named = {f"map_{width}": value for width, value in maps.items()}
-        small = shrunk(unet)(io["case1.x"], io["case1.timesteps"], io["case1.context"], **named)
+        small = shrunk(unet)(io["case1.x"], io["case1.timesteps"], io["case1.context"], maps)
         golden.close("unet_io", "small.out", small, io["small.out"])
     golden.finish("unet_io")
 

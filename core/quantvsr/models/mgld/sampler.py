@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +11,9 @@ from quantvsr.models.mgld.guidance import guidance_gradient
 from quantvsr.models.mgld.motion import Motion
 from quantvsr.models.mgld.schedule import Schedule, full_schedule
 from quantvsr.models.mgld.tiles import canvas_origins, tile_weight
-from quantvsr.models.mgld.unet import MAP_PREFIX
 
 # Called with the step, the denoiser's inputs by name, and its output, for every tile.
-OnInput = Callable[[int, dict[str, Tensor], Tensor], None]
+OnInput = Callable[[int, dict[str, Any], Tensor], None]
 
 
 def start_latents(low_quality: Tensor, noise: Tensor) -> Tensor:
@@ -79,8 +79,12 @@ class Sampler:
             for top in canvas_origins(x.shape[2], self.tile, self.overlap):
                 window = (..., slice(top, top + self.tile), slice(left, left + self.tile))
                 maps = self.structural(low_quality[window], timesteps)
-                inputs = {"x": x[window], "timesteps": timesteps, "context": self.context}
-                inputs |= {MAP_PREFIX + width: value for width, value in maps.items()}
+                inputs = {
+                    "x": x[window],
+                    "timesteps": timesteps,
+                    "context": self.context,
+                    "struct_cond": maps,
+                }
                 predicted = self.unet(**inputs)
                 if on_input is not None:
                     on_input(step, inputs, predicted)

@@ -12,9 +12,6 @@ from quantvsr.models.mgld.config import UNetConfig
 from quantvsr.models.mgld.temporal import ConditionedTemporalConv, TemporalAttention
 from quantvsr.models.mgld.transformer import SpatialTransformer
 
-# Structural maps may also come one by one, so that a call can be stored as a flat list of named tensors.
-MAP_PREFIX = "map_"
-
 
 class DenoisingUNet(nn.Module):
     """Predicts the noise in the latents of a clip, steered by text context and structural maps."""
@@ -80,8 +77,8 @@ class DenoisingUNet(nn.Module):
         x: Tensor,
         timesteps: Tensor,
         context: Tensor,
-        struct_cond: Mapping[str, Tensor] | None = None,
-        **maps: Tensor,
+        struct_cond: Mapping[str, Tensor],
+        c_crossattn: object = None,
     ) -> Tensor:
         """Predict the noise.
 
@@ -90,7 +87,7 @@ class DenoisingUNet(nn.Module):
             timesteps: Original step numbers, one for all rows or one per row.
             context: Text context, (1 or clips or rows, tokens, context_dim).
             struct_cond: Structural maps by width as text, (rows, semb_channels, h', w').
-            **maps: The same maps one by one, named `map_` and the width; other names are ignored.
+            c_crossattn: The context once more in records of the reference; ignored.
 
         Returns:
             The noise, shaped as `x`.
@@ -101,13 +98,11 @@ class DenoisingUNet(nn.Module):
         rows = x.shape[0]
         if timesteps.numel() not in (1, rows):
             raise ValueError(f"{timesteps.numel()} time steps for {rows} frames; give one, or one per frame")
-        named = {name.removeprefix(MAP_PREFIX): m for name, m in maps.items() if name.startswith(MAP_PREFIX)}
-        every = {**(struct_cond or {}), **named}
         conditions = Conditions(
             embedding=self.time_embed(sinusoid(timesteps, self.config.model_channels, x.dtype)),
             frames=self.config.num_frames,
             context=context.to(x.dtype),
-            maps={width: value.to(x.dtype) for width, value in every.items()},
+            maps={width: value.to(x.dtype) for width, value in struct_cond.items()},
         )
         stack = []
         for stage in self.input_blocks:

@@ -1,0 +1,90 @@
+"""Which file is which: the official set-up is several files, recognised by their keys, not by their names."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantvsr.errors import BadModel
+from quantvsr.models.mgld.checkpoint import STRUCTURAL, TEXT, UNET
+from quantvsr.models.mgld.config import MGLDConfig
+from quantvsr.models.mgld.peek import SUFFIXES, shapes_in
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+CONTEXT_FILE = "text_context.safetensors"
+CONTEXT_KEY = "context"
+# Sizes of a model that is not the published one; the golden folders have theirs in index.json.
+_DESCRIPTIONS = ("mgld.json", "index.json")
+
+# Key conditions, first match counts.
+_KINDS: dict[str, Callable[[Shapes], bool]] = {
+    "main": lambda s: UNET + "input_blocks.0.0.weight" in s and STRUCTURAL + "input_blocks.0.0.weight" in s,
+    "video": lambda s: (
+        "encoder.conv_in.weight" in s and any(key.startswith("decoder.fusion_layer_") for key in s)
+    ),
+    "flow": lambda s: any(prefix + "fnet.conv1.weight" in s for prefix in ("", "module.")),
+    "text": lambda s: TEXT + "token_embedding.weight" in s,
+    "context": lambda s: set(s) == {CONTEXT_KEY},
+}
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of one MGLD-VSR.
+
+    Attributes:
+        folder: Where they lie.
+        found: File by kind: `main` (UNet, structural encoder, first stage), `video` (video autoencoder),
+            `flow` (RAFT), `text` (a file with the text tower), `context` (the constant made from it).
+        shapes: Shapes of the tensors, by kind.
+    """
+
+    folder: Path
+    found: Mapping[str, Path]
+    shapes: Mapping[str, Shapes]
+
+    def need(self, kind: str, name: str) -> Path:
+        """The file of a kind.
+
+        Raises:
+            BadModel: There is none; `name` says which one the user should look for.
+        """
+        if kind not in self.found:
+            raise BadModel(f"{self.folder} lacks {name} of MGLD-VSR; put it beside the other files.")
+        return self.found[kind]
+
+
+def find_files(path: Path) -> ModelFiles:
+    """Look at the weight files in a folder, or at one file and those beside it; reads no weights."""
+    folder = path if path.is_dir() else path.parent
+    beside = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file())
+    # The file that was asked for comes first.
+    chosen = [path] if path.is_file() else []
+    found: dict[str, Path] = {}
+    shapes: dict[str, Shapes] = {}
+    for file in [*chosen, *(p for p in beside if p not in chosen)]:
+        held = shapes_in(file)
+        kind = next((name for name, test in _KINDS.items() if held and test(held)), None)
+        if held and kind is not None and kind not in found:
+            found[kind], shapes[kind] = file, held
+        if path.is_file() and file == path and kind not in ("main", "video"):
+            break
+    return ModelFiles(folder, found, shapes)
+
+
+def read_config(folder: Path) -> MGLDConfig:
+    """The sizes described in the folder; the published model's where nothing is described.
+
+    Raises:
+        BadModel: A description cannot be used.
+    """
+    for name in _DESCRIPTIONS:
+        file = folder / name
+        if file.exists():
+            try:
+                values = json.loads(file.read_text(encoding="utf-8"))["config"]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise BadModel(f"{file} does not describe a model ({error}); get it again.") from error
+            return MGLDConfig.from_dict(values)
+    return MGLDConfig()

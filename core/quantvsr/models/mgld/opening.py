@@ -1,0 +1,136 @@
+"""Opening MGLD-VSR: files to networks, text context and flow."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from quantvsr.errors import BadModel, DiskFull
+from quantvsr.files import atomic_path
+from quantvsr.models.mgld.checkpoint import FLOW, TEXT, Part, check_keys, load_parts
+from quantvsr.models.mgld.config import MGLDConfig
+from quantvsr.models.mgld.files import CONTEXT_FILE, CONTEXT_KEY, ModelFiles, find_files, read_config
+from quantvsr.models.mgld.flow import DisFlow, FlowEstimator, RaftFlow
+from quantvsr.models.mgld.networks import Networks
+from quantvsr.models.mgld.peek import read_tensors
+from quantvsr.models.mgld.pipeline import MGLDPipeline
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model ready to run on the processor.
+
+    Attributes:
+        pipeline: Networks and constants.
+        flow: What finds the motion.
+        notes: What the user should know.
+    """
+
+    pipeline: MGLDPipeline
+    flow: FlowEstimator
+    notes: tuple[str, ...]
+
+
+def open_files(path: Path) -> Opened:
+    """Load a folder, or the main file with the others beside it.
+
+    Keys and shapes of all files are checked before any weight is read. A text context that had to be
+    computed is stored beside the model.
+
+    Raises:
+        BadModel: A file is missing, damaged, or another model's.
+    """
+    files = find_files(path)
+    main = files.need("main", "mgldvsr_unet.ckpt (UNet and structural encoder)")
+    video = files.need("video", "video_vae_cfw.ckpt (video autoencoder)")
+    if "context" not in files.found and "text" not in files.found and not _holds_text(files):
+        raise BadModel(
+            f"{files.folder} has no text encoder for MGLD-VSR; put v2-1_512-ema-pruned.ckpt or "
+            f"{CONTEXT_FILE} beside {main.name}."
+        )
+    config = read_config(files.folder)
+    networks = Networks.skeleton(config)
+    check_keys(files.shapes["main"], networks.main_parts(), str(main))
+    check_keys(files.shapes["video"], networks.video_parts(), str(video))
+
+    tensors = read_tensors(main)
+    texts = {key: tensors.pop(key) for key in list(tensors) if key.startswith(TEXT)}
+    parts = [part for part in networks.main_parts() if part.prefix != TEXT]
+    held = load_parts(tensors, parts, str(main))
+    tensors.clear()
+    load_parts(read_tensors(video), networks.video_parts(), str(video))
+    context = _context(files, networks, texts, config)
+    flow = _flow(files, networks, any(part.prefix == FLOW for part in held))
+    pipeline = MGLDPipeline(
+        config, networks.unet, networks.structural, networks.first_stage, networks.video_vae, context
+    )
+    return Opened(pipeline, flow, (f"Motion comes from {flow.title}.",))
+
+
+def _holds_text(files: ModelFiles) -> bool:
+    return any(key.startswith(TEXT) for key in files.shapes["main"])
+
+
+def _context(files: ModelFiles, networks: Networks, texts: dict[str, Tensor], config: MGLDConfig) -> Tensor:
+    """The constant text context: stored, or computed and then stored."""
+    stored = files.found.get("context")
+    if stored is not None:
+        context, where = read_tensors(stored)[CONTEXT_KEY].float(), stored
+    else:
+        where = files.found["main"] if texts else files.found["text"]
+        texts = texts or {k: v for k, v in read_tensors(where).items() if k.startswith(TEXT)}
+        load_parts(texts, [Part(TEXT, networks.text)], str(where))
+        context = networks.text.empty_prompt()
+        _store(context, files.folder / CONTEXT_FILE)
+    if context.dim() != 3 or len(context) != 1 or context.shape[2] != config.unet.context_dim:
+        raise BadModel(
+            f"{where} gives a text context of shape {list(context.shape)}, the model wants "
+            f"[1, tokens, {config.unet.context_dim}]; take the text encoder that belongs to it."
+        )
+    return context
+
+
+def _store(context: Tensor, path: Path) -> None:
+    try:
+        with atomic_path(path) as temporary:
+            save_file({CONTEXT_KEY: context.contiguous()}, temporary)
+    except (OSError, DiskFull) as error:
+        _log.info("the text context could not be stored at %s: %s", path, error)
+
+
+def _flow(files: ModelFiles, networks: Networks, loaded: bool) -> FlowEstimator:
+    """RAFT from the main file or a file of its own; without either, DIS, said clearly."""
+    own = files.found.get("flow")
+    if not loaded and own is not None:
+        tensors = read_tensors(own)
+        prefix = "module." if any(key.startswith("module.") for key in tensors) else ""
+        load_parts(tensors, [Part(prefix, networks.flow)], str(own))
+        loaded = True
+    if loaded:
+        return RaftFlow(networks.flow)
+    flow = DisFlow()
+    _log.warning("%s: motion comes from %s", files.folder, flow.title)
+    return flow
+
+
+def move(opened: Opened, device: torch.device) -> Opened:
+    """The same model on another device."""
+    pipeline = opened.pipeline
+    for network in (pipeline.unet, pipeline.structural, pipeline.first_stage, pipeline.video_vae):
+        network.to(device)
+    if isinstance(opened.flow, RaftFlow):
+        opened.flow.network.to(device)
+    moved = MGLDPipeline(
+        pipeline.config,
+        pipeline.unet,
+        pipeline.structural,
+        pipeline.first_stage,
+        pipeline.video_vae,
+        pipeline.context.to(device),
+    )
+    return Opened(moved, opened.flow, opened.notes)
