@@ -51,6 +51,7 @@ class DualBranchLayer(nn.Module):
         lba: (1, O, 1...), the trained bias; None without bias alignment.
         range_min, range_max: Weight ranges per part, used unless `weight_range` is "refresh".
         activation_clip: (parts, 2), factors on the lower and upper activation bound; None when off.
+        activation_shift: (C,), what is subtracted from the channels of activations; None when off.
         check_finite: Raise `BadInput` when an activation holds NaN or infinity (costs a synchronisation).
         notes: Why this layer departs from its configuration, in words.
     """
@@ -92,9 +93,9 @@ class DualBranchLayer(nn.Module):
             for _ in range(2)
         )
         shift = torch.zeros(geometry.in_channels, device=device) if config.activation_shift else None
-        self.activation_shift: Tensor | None
-        self.register_buffer("activation_shift", shift)
-        self._is_shifted: bool | None = False
+        # A parameter, so that whoever keeps the parameters of a training keeps it too; no stage trains it.
+        self.activation_shift = None if shift is None else nn.Parameter(shift, requires_grad=False)
+        self._shift_seen = (-1, False)
         clip = torch.ones(len(self.parts), 2, device=device)
         self.activation_clip = nn.Parameter(clip) if config.activation_clip == "learned" else None
         for i, rotated in enumerate(plan.rotated):
@@ -142,9 +143,12 @@ class DualBranchLayer(nn.Module):
     @property
     def is_shifted(self) -> bool:
         """Whether a shift other than zero is subtracted from activations."""
-        if self._is_shifted is None:
-            self._is_shifted = self.activation_shift is not None and bool(self.activation_shift.any())
-        return self._is_shifted
+        if self.activation_shift is None:
+            return False
+        # Looking at the values waits for the device: only when they were written to.
+        if self._shift_seen[0] != self.activation_shift._version:
+            self._shift_seen = self.activation_shift._version, bool(self.activation_shift.any())
+        return self._shift_seen[1]
 
     @torch.no_grad()
     def set_activation_shift(self, shift: Tensor) -> None:
@@ -160,11 +164,10 @@ class DualBranchLayer(nn.Module):
             raise ValueError("the layer takes no shift of this size")
         stored = shift.half().float() if self.config.at_rest == "float16" else shift
         self.activation_shift.copy_(stored)
-        self._is_shifted = None
         self.encoded = None
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        self._rotations, self._is_shifted = {}, None
+        self._rotations = {}
         super()._load_from_state_dict(*args, **kwargs)  # type: ignore[arg-type]
 
     # State -------------------------------------------------------------------------------------------------
@@ -321,7 +324,6 @@ class DualBranchLayer(nn.Module):
             self.range_max[i].copy_(state[f"range_max{i}"])
             self.register_buffer(f"weight_clip{i}", state[f"weight_clip{i}"].to(self.weight.device))
             self.set_signs(i, state[f"signs{i}"].clone())
-        self._is_shifted = None
         self._branch_ready = self._ranges_ready = True
         self.encoded = None
 
