@@ -103,7 +103,8 @@ def source_hash(model: nn.Module) -> str:
     """
     added = {
         f"{name}.{key}"
-        for name, layer in quantized_layers(model).items()
+        for name, layer in model.named_modules(remove_duplicate=False)
+        if isinstance(layer, DualBranchLayer)
         for key in layer.state_dict()
         if key not in ("weight", "bias")
     }
@@ -241,10 +242,14 @@ def load_checkpoint(path: str | os.PathLike[str], model: nn.Module) -> tuple[Lay
             key[len(name) + 1 :]: value for key, value in tensors.items() if key.rpartition(".")[0] == name
         }
         built[name] = _rebuild(file, name, model, described, stored)
-    for name, layer in built.items():
-        parent, _, child = name.rpartition(".")
-        layer.train(model.get_submodule(name).training)
-        setattr(model.get_submodule(parent), child, layer)
+    by_plain = {id(model.get_submodule(name)): layer for name, layer in built.items()}
+    # A layer may be reached by several names.
+    for name, plain in list(model.named_modules(remove_duplicate=False)):
+        layer = by_plain.get(id(plain))
+        if layer is not None:
+            layer.train(plain.training)
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, layer)
     return built, info
 
 

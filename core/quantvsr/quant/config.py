@@ -54,7 +54,7 @@ class LayerQuantConfig:
     activation_symmetric: bool = False
     weight_granularity: Literal["tensor", "channel"] = "channel"
     activation_granularity: Literal["tensor", "frame", "token"] = "token"
-    parts: Literal[1, 2] = 1
+    parts: Literal[1, 2] = 2
     rotation: Literal["none", "reference", "block"] = "block"
     rotation_block: int = 64
     low_rank: bool = True
@@ -64,7 +64,7 @@ class LayerQuantConfig:
     weight_range: Literal["frozen", "refresh", "learned"] = "refresh"
     weight_clip_search: bool = True
     activation_clip: Literal["none", "learned"] = "learned"
-    activation_shift: bool = False
+    activation_shift: bool = True
     cap_rank: bool = True
     honour_padding: bool = True
     exclude_by_prefix: bool = False

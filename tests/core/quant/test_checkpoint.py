@@ -135,6 +135,20 @@ def test_source_hash_sees_values_not_types_nor_quantization() -> None:
     assert source_hash(model) != expected
 
 
+def test_layers_with_two_names_stay_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source = nn.Sequential(nn.Linear(6, 6), nn.SiLU())
+    source.append(source[0])
+    low = copy.deepcopy(source)
+    quantize_model(low, default(), 2, seed=0).set_mode("frozen")
+    save_checkpoint(tmp_path / "x.safetensors", low)
+    load_checkpoint(tmp_path / "x.safetensors", source)
+    assert source[0] is source[2] and source[0] is not low[0]
+    x = torch.randn(3, 6)
+    with torch.no_grad():
+        assert torch.equal(source(x), low(x))
+
+
 def _edit(file: Path, change: Any, *, sign: bool = True) -> None:
     """Change the JSON header of a checkpoint."""
     data = file.read_bytes()
