@@ -36,12 +36,14 @@ def minmax(weight_bits: int, activation_bits: int) -> LayerQuantConfig:
         weight_bits,
         activation_bits,
         activation_granularity="tensor",
+        parts=1,
         rotation="none",
         low_rank=False,
         bias_alignment=False,
         weight_range="frozen",
         weight_clip_search=False,
         activation_clip="none",
+        activation_shift=False,
         profile="minmax",
     )
 
