@@ -62,6 +62,7 @@ def _variants(bits: int) -> dict[str, Variant]:
         "+ ranges per frame or token": Variant(ranged, 0),
         "+ activation clips": Variant(clipped, 0),
         "+ weight clips": Variant(searched, 0),
+        "+ activation shift": Variant(searched.replace(activation_shift=True), 0),
         "+ low-rank branch (default, untrained)": Variant(ours),
         "+ refinement, no bias": Variant(ours, train=no_bias),
         "default, refined": Variant(ours, train=QUICK),
@@ -77,7 +78,7 @@ def _variants(bits: int) -> dict[str, Variant]:
         "default, no activation clips": Variant(ours.replace(activation_clip="none")),
         "default, no weight clips": Variant(ours.replace(weight_clip_search=False)),
         "default, two parts": Variant(ours.replace(parts=2)),
-        "default, activation shift turned": Variant(ours.replace(activation_shift=not ours.activation_shift)),
+        "default, no activation shift": Variant(ours.replace(activation_shift=False)),
         # Where the error comes from.
         "default, weights 8 bits": Variant(ours.replace(weight_bits=8)),
         "default, activations 8 bits": Variant(ours.replace(activation_bits=8)),

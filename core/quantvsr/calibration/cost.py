@@ -76,7 +76,7 @@ class LayerShape:
         return cls(**known)  # type: ignore[arg-type]
 
 
-PARTS = ("codes", "scales", "zero_points", "signs", "L1", "L2", "bias", "activation_clip")
+PARTS = ("codes", "scales", "zero_points", "signs", "L1", "L2", "bias", "activation_clip", "activation_shift")
 """What a layer stores, the names of `DualBranchLayer.bytes_at_rest`."""
 
 
@@ -189,14 +189,18 @@ class CostModel:
         per_channel = how.weight_granularity == "channel"
         rows = out if per_channel else np.ones_like(out)
         count = np.array([len(sizes) for sizes in parts], np.int64)
+        channels = np.array([shape.groups * shape.in_features_per_group for shape in shapes], np.int64)
         clip = how.activation_clip != "none"
         self._fixed = {
             "codes": _each(shapes, parts, lambda shape, sizes: _code_bytes(shape, sizes, how.weight_bits)),
             "scales": real * rows * count,
             "zero_points": count * _zero_point_bytes(rows, how),
             "signs": _each(shapes, parts, lambda shape, sizes: _sign_bytes(shape, sizes, how)),
-            "bias": np.where(bias | how.bias_alignment, real * out, 0).astype(np.int64),
+            "bias": np.where(bias | how.bias_alignment | how.activation_shift, real * out, 0).astype(
+                np.int64
+            ),
             "activation_clip": 8 * count * int(clip),
+            "activation_shift": real * int(how.activation_shift) * channels,
         }
         self.fixed_bytes = np.stack(list(self._fixed.values())).sum(0)
 

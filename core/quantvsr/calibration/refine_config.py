@@ -46,10 +46,10 @@ class RefineConfig:
     bias_updates: int = 60
     layer_updates: int = 0
     accumulation: int = 2
-    learning_rate: float = 1e-3
-    bias_learning_rate: float | None = None
+    learning_rate: float = 2e-3
+    bias_learning_rate: float | None = 5e-4
     range_learning_rate: float = 3e-3
-    clip_learning_rate: float = 3e-3
+    clip_learning_rate: float = 1e-2
     schedule: str = "cosine"
     step_factor: float = 0.2
     weight_decay: float = 0.0
@@ -92,6 +92,7 @@ class RefineConfig:
             bias_updates=updates,
             accumulation=accumulation,
             learning_rate=learning_rate,
+            bias_learning_rate=None,
             schedule="step",
             weight_decay=0.01,
             gradient_clip=None,
@@ -121,7 +122,7 @@ class RefineConfig:
 
 PRESETS: dict[str, RefineConfig] = {
     # A part of a whole job of at most three minutes on two cores.
-    "quick": RefineConfig(updates=60, bias_updates=15, accumulation=1, holdout=1, snapshot_every=20),
+    "quick": RefineConfig(updates=90, bias_updates=15, accumulation=1, holdout=1, snapshot_every=20),
     "standard": RefineConfig(updates=600, bias_updates=150, accumulation=2),
     # The published budget: 900 updates of 4 samples in each of the two stages.
     "paper": RefineConfig(updates=900, bias_updates=900, accumulation=4, holdout=4, held_samples=16),

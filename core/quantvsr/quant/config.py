@@ -54,7 +54,7 @@ class LayerQuantConfig:
     activation_symmetric: bool = False
     weight_granularity: Literal["tensor", "channel"] = "channel"
     activation_granularity: Literal["tensor", "frame", "token"] = "token"
-    parts: Literal[1, 2] = 2
+    parts: Literal[1, 2] = 1
     rotation: Literal["none", "reference", "block"] = "block"
     rotation_block: int = 64
     low_rank: bool = True

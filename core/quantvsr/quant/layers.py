@@ -555,10 +555,7 @@ class DualBranchLayer(nn.Module):
     # Accounts ----------------------------------------------------------------------------------------------
 
     def bytes_at_rest(self) -> dict[str, int]:
-        """Bytes of each stored part, named as in files without part numbers (see `checkpoint`).
-
-        The key activation_shift is there only where it is configured.
-        """
+        """Bytes of each stored part, named as in files without part numbers (see `checkpoint`)."""
         config, out = self.config, self.geometry.out_channels
         real = 2 if config.at_rest == "float16" else 4
         rows = out if config.weight_granularity == "channel" else 1
@@ -579,11 +576,7 @@ class DualBranchLayer(nn.Module):
             "L2": real * self.L2.numel(),
             "bias": real * out if has_bias else 0,
             "activation_clip": 0 if self.activation_clip is None else 4 * self.activation_clip.numel(),
-            **(
-                {}
-                if self.activation_shift is None
-                else {"activation_shift": real * self.geometry.in_channels}
-            ),
+            "activation_shift": 0 if self.activation_shift is None else real * self.geometry.in_channels,
         }
 
     def bytes_fp32(self) -> int:

@@ -26,6 +26,7 @@ def test_bytes_of_one_layer_by_hand():
         "L2": 8 * 288 * 2,
         "bias": 64 * 2,
         "activation_clip": 2 * 4,
+        "activation_shift": 32 * 2,
     }
     assert set(part) == set(PARTS)
     assert found.total_bytes == sum(part.values())

@@ -541,6 +541,7 @@ def test_byte_count_of_a_known_layer() -> None:
         "L2": 8 * 576 * 2,
         "bias": 64,
         "activation_clip": 8,
+        "activation_shift": 128,
     }
     assert layer.bytes_fp32() == 4 * (32 * 576 + 32)
 
