@@ -14,6 +14,7 @@ from parity.mgld_golden import Golden, each_configuration, golden
 from quantvsr.calibration.observe import observe
 from quantvsr.calibration.store import Sample
 from quantvsr.errors import BadInput, BadModel
+from quantvsr.hashing import hash_path
 from quantvsr.models.mgld.adapter import MGLDAdapter, open_path, recognise
 from quantvsr.models.mgld.checkpoint import FLOW
 from quantvsr.models.mgld.files import CONTEXT_FILE
@@ -206,8 +207,10 @@ def test_the_text_context_is_computed_once_and_stored(
     torch.save(
         {"state_dict": {TEXT + k: v for k, v in tower.state_dict().items()} | others}, folder / "sd.ckpt"
     )
+    before = hash_path(folder)
     first = open_path(folder, CPU)
     assert torch.allclose(first.pipeline.context, tower.eval().empty_prompt())
-    assert (folder / CONTEXT_FILE).exists()
+    assert not (folder / CONTEXT_FILE).exists()
+    assert hash_path(folder) == before
     (folder / "sd.ckpt").unlink()
     assert torch.equal(open_path(folder, CPU).pipeline.context, first.pipeline.context)

@@ -13,6 +13,8 @@ from quantvsr.models.mgld.peek import SUFFIXES, shapes_in
 Shapes = Mapping[str, tuple[int, ...]]
 
 CONTEXT_FILE = "text_context.safetensors"
+# What we compute and store ourselves is hidden: it does not change the hash of the model's folder.
+COMPUTED_CONTEXT = f".{CONTEXT_FILE}"
 CONTEXT_KEY = "context"
 # Sizes of a model that is not the published one; the golden folders have theirs in index.json.
 _DESCRIPTIONS = ("mgld.json", "index.json")

@@ -12,7 +12,14 @@ from quantvsr.errors import BadModel, DiskFull
 from quantvsr.files import atomic_path
 from quantvsr.models.mgld.checkpoint import FLOW, TEXT, Part, check_keys, load_parts
 from quantvsr.models.mgld.config import MGLDConfig
-from quantvsr.models.mgld.files import CONTEXT_FILE, CONTEXT_KEY, ModelFiles, find_files, read_config
+from quantvsr.models.mgld.files import (
+    COMPUTED_CONTEXT,
+    CONTEXT_FILE,
+    CONTEXT_KEY,
+    ModelFiles,
+    find_files,
+    read_config,
+)
 from quantvsr.models.mgld.flow import DisFlow, FlowEstimator, RaftFlow
 from quantvsr.models.mgld.networks import Networks
 from quantvsr.models.mgld.peek import read_tensors
@@ -86,7 +93,7 @@ def _context(files: ModelFiles, networks: Networks, texts: dict[str, Tensor], co
         texts = texts or {k: v for k, v in read_tensors(where).items() if k.startswith(TEXT)}
         load_parts(texts, [Part(TEXT, networks.text)], str(where))
         context = networks.text.empty_prompt()
-        _store(context, files.folder / CONTEXT_FILE)
+        _store(context, files.folder / COMPUTED_CONTEXT)
     if context.dim() != 3 or len(context) != 1 or context.shape[2] != config.unet.context_dim:
         raise BadModel(
             f"{where} gives a text context of shape {list(context.shape)}, the model wants "
