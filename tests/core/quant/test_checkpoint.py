@@ -29,7 +29,7 @@ def _saved(path: Path, config: LayerQuantConfig | None = None) -> tuple[nn.Modul
     """The source, and the low-bit model that was saved."""
     source = _model()
     low = copy.deepcopy(source)
-    layers = quantize_model(low, config or default().replace(activation_shift=True), 3, seed=0)
+    layers = quantize_model(low, config or default(), 3, seed=0)
     for layer in layers.values():
         layer.initialise()
         shift_randomly(layer)
