@@ -1,5 +1,6 @@
 """The VSR models we can open, and how a path is recognised as one of them."""
 
+import importlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from quantvsr.resources import resource
 
 BUNDLED = "bundled"
 BUNDLED_FOLDER = "models/compact-x4"
+# Modules with a constant FAMILY; imported when a model is looked for.
+_BUILT_IN = ("quantvsr.models.compact.adapter",)
 
 
 @dataclass(frozen=True)
@@ -82,5 +85,7 @@ def open_model(reference: str | Path, device: str | torch.device = "cpu") -> VSR
 
 
 def _load_families() -> None:
-    """Import the families that come with the program (each registers itself)."""
-    import quantvsr.models.compact.adapter  # noqa: F401
+    """Register the families that come with the program, after those that were registered by hand."""
+    for name in _BUILT_IN:
+        family = importlib.import_module(name).FAMILY
+        _families.setdefault(family.name, family)

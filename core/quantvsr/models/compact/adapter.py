@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from quantvsr.models.adapter import Recognition, VSRAdapter
 from quantvsr.models.compact.model import CompactVSRDenoiser
 from quantvsr.models.compact.pipeline import CompactVSRPipeline
-from quantvsr.models.registry import ModelFamily, read_json, register_family
+from quantvsr.models.registry import ModelFamily, read_json
 
 
 class CompactAdapter(VSRAdapter):
@@ -75,4 +75,4 @@ def open_folder(path: Path, device: torch.device) -> CompactAdapter:
     return CompactAdapter(CompactVSRPipeline(denoiser, cast(Any, scheduler)), path, device)
 
 
-register_family(ModelFamily("compact", "Bundled compact x4 model", recognise, open_folder))
+FAMILY = ModelFamily("compact", "Bundled compact x4 model", recognise, open_folder)

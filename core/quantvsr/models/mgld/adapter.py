@@ -17,7 +17,7 @@ from quantvsr.models.mgld.opening import Opened, move, open_files
 from quantvsr.models.mgld.peek import SUFFIXES
 from quantvsr.models.mgld.pipeline import Noise
 from quantvsr.models.mgld.sampler import OnInput
-from quantvsr.models.registry import ModelFamily, register_family
+from quantvsr.models.registry import ModelFamily
 
 _SCALE = 4
 
@@ -141,4 +141,4 @@ def open_path(path: Path, device: torch.device) -> MGLDAdapter:
     return MGLDAdapter(open_files(path), path, device)
 
 
-register_family(ModelFamily("mgld", "MGLD-VSR", recognise, open_path))
+FAMILY = ModelFamily("mgld", "MGLD-VSR", recognise, open_path)
