@@ -66,7 +66,10 @@ def recognise(path: Path) -> Recognition | None:
 def open_folder(path: Path, device: torch.device) -> CompactAdapter:
     """Load the folder in single precision."""
     # Part by part: quieter than the pipeline's own loading, which draws progress bars.
-    denoiser = CompactVSRDenoiser.from_pretrained(path, subfolder="denoiser", local_files_only=True)
+    # The other way to load wants a package that the program does without.
+    denoiser = CompactVSRDenoiser.from_pretrained(
+        path, subfolder="denoiser", local_files_only=True, low_cpu_mem_usage=False
+    )
     scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(
         path, subfolder="scheduler", local_files_only=True
     )
