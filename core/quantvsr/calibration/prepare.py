@@ -6,12 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from quantvsr.calibration.observe import forward_hooks, full_precision
+from quantvsr.calibration.order import order_of
 from quantvsr.calibration.samples import Sample
 from quantvsr.progress import Progress
 from quantvsr.quant.layers import DualBranchLayer
 
 Layers = Mapping[str, DualBranchLayer]
 _MEMORY = 256 * 2**20
+# Positions looked at in each input. A prime: the search takes them at an even stride, and one that fits the
+# width of a picture would meet the same column (the border, say) in every row.
+_ROWS = 257
 
 
 def initialise_layers(layers: Layers, progress: Progress | None = None) -> None:
@@ -29,35 +33,42 @@ def search_clips(
     layers: Layers,
     samples: Sequence[Sample],
     *,
+    indices: Sequence[int] | None = None,
+    most: int = 8,
     memory: int = _MEMORY,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> None:
-    """Set the learned activation clips of initialised layers to a good start, from full-precision inputs.
+    """Fit activation shifts and clips of initialised layers to full-precision inputs.
 
-    Layers without a learned clip are left alone.
+    Layers that have neither are left alone.
 
     Args:
         model: Holds the layers; run in full precision.
         layers: Layers to look at.
-        samples: A few calibration samples of different windows and steps.
+        samples: Calibration samples; at most `most` are used, picked in a fixed order that mixes windows and
+            steps.
+        indices: Numbers of the samples that may be used; all if left out.
+        most: See `samples`.
         memory: Bytes of inputs held at once; with more the model runs again for the next layers.
         device: Where samples are sent.
         progress: Checked between samples and between layers.
     """
     watch = progress or Progress()
-    wanted = {name: layer for name, layer in layers.items() if layer.activation_clip is not None}
+    wanted = {name: layer for name, layer in layers.items() if _fitted(layer)}
     if not wanted or not len(samples):
         return
+    allowed = range(len(samples)) if indices is None else indices
+    few = [samples[i] for i in sorted({order_of(allowed, 0, "clips", n) for n in range(most)})]
     sizes: dict[str, int] = {}
 
     def measure(name: str, layer: nn.Module, x: Tensor, y: Tensor) -> None:
         watch.check()
         sizes[name] = sizes.get(name, 0) + 4 * x.numel()
 
-    _run(model, layers, wanted, samples[:1], device, measure)
+    _run(model, layers, wanted, few[:1], device, measure)
     done = 0
-    for group in _groups(sizes, max(memory // len(samples), 1)):
+    for group in _groups(sizes, max(memory // len(few), 1)):
         inputs: dict[str, list[Tensor]] = {name: [] for name in group}
 
         def keep(
@@ -66,12 +77,17 @@ def search_clips(
             watch.check()
             inputs[name].append(x.detach())
 
-        _run(model, layers, {name: wanted[name] for name in group}, samples, device, keep)
+        _run(model, layers, {name: wanted[name] for name in group}, few, device, keep)
         for name in group:
             watch.check()
-            wanted[name].search_activation_clip(inputs.pop(name))
+            found = inputs.pop(name)
+            wanted[name].search_activation_clip(found, rows=_ROWS * len(found))
             done += 1
             watch.report(done / len(sizes), f"Clip of {name}")
+
+
+def _fitted(layer: DualBranchLayer) -> bool:
+    return layer.activation_clip is not None or layer.activation_shift is not None
 
 
 def _run(

@@ -43,8 +43,6 @@ from quantvsr.hashing import hash_json, hash_state_dict
 from quantvsr.progress import Progress
 from quantvsr.quant.layers import DualBranchLayer
 
-_CLIP_SAMPLES = 8  # looked at for the start of activation clips
-
 
 def refine(
     model: nn.Module,
@@ -187,11 +185,11 @@ class _Run:
             self.resumed = int(snapshot.state["number"])
             self._load(self._state(), snapshot.tensors, "state/")
         elif fresh:
-            few = {order_of(self.train, self.config.seed, "clips", i) for i in range(_CLIP_SAMPLES)}
             search_clips(
                 self.model,
                 self.layers,
-                [self.samples[i] for i in sorted(few)],
+                self.samples,
+                indices=self.train,
                 device=self.device,
                 progress=_Quiet(self.progress),
             )
