@@ -1,0 +1,171 @@
+"""Making a quantized model executable: the best backend for each layer, tested before it is used."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from quantvsr.quant.layers import DualBranchLayer
+from quantvsr.runtime.backend import Backend, PreparedLayer
+from quantvsr.runtime.registry import AUTO, candidates
+
+_POSITIONS = 6
+"""Positions along each dimension of a self-test's input."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a model is executed.
+
+    Attributes:
+        layers: Title of the backend of each quantized layer, by name.
+        carrier: Type of the activations between layers.
+        notices: One sentence for each backend or kind of layer that was passed over for a fault.
+    """
+
+    layers: Mapping[str, str]
+    carrier: torch.dtype = torch.float32
+    notices: tuple[str, ...] = field(default=())
+
+    @property
+    def integer(self) -> bool:
+        """Whether any layer is executed with integers."""
+        return any(title != "simulated" for title in self.layers.values())
+
+    def __str__(self) -> str:
+        """As results show it: "simulated", or "integer, oneDNN int8 (70 of 72 layers)"."""
+        counts = Counter(self.layers.values())
+        total = sum(counts.values())
+        return ", ".join(
+            title if count == total else f"{title} ({count} of {total} layers)"
+            for title, count in counts.most_common()
+        )
+
+
+def accelerate(
+    model: nn.Module,
+    device: torch.device,
+    *,
+    backend: str = AUTO,
+    carrier: torch.dtype | None = None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Execution:
+    """Replace the frozen layers of a model, in place, by executable ones.
+
+    The parts that are not quantized are cast to the carrier. Before a kind of layer is executed by a backend,
+    one such layer is compared with its simulated output on random input, once per process; where the two
+    differ or an exception is raised, the next backend is taken, and said.
+
+    Args:
+        model: With dual-branch layers, all in mode "frozen".
+        device: Where it is.
+        backend: `auto` or a key, see `registry.candidates`.
+        carrier: Type of the activations; None takes what pays on this machine.
+        warn: Told each notice.
+
+    Raises:
+        BadInput: The backend does not exist or does not run on the device.
+    """
+    usable = candidates(backend, device)
+    carriers = usable[0].carriers(device)
+    kind = carrier or carriers[0]
+    chosen: dict[int, tuple[Backend, nn.Module]] = {}
+    titles: dict[str, str] = {}
+    notices: list[str] = []
+    for name, layer in list(model.named_modules(remove_duplicate=False)):
+        if not isinstance(layer, DualBranchLayer):
+            continue
+        if id(layer) not in chosen:
+            chosen[id(layer)] = _prepare(layer, usable, kind, device, notices)
+            titles[name] = chosen[id(layer)][0].title
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, chosen[id(layer)][1])
+    if kind != torch.float32:
+        _cast(model, kind)
+    found = Execution(titles, kind, tuple(dict.fromkeys(notices)))
+    for notice in found.notices:
+        warn(notice)
+    return found
+
+
+def _prepare(
+    layer: DualBranchLayer,
+    usable: list[Backend],
+    carrier: torch.dtype,
+    device: torch.device,
+    notices: list[str],
+) -> tuple[Backend, nn.Module]:
+    for backend in usable[:-1]:
+        if backend.unsupported(layer) is not None:
+            continue
+        fault = _fault(backend, layer, carrier, device)
+        if fault is None:
+            return backend, backend.prepare(layer, carrier)
+        notices.append(fault)
+    return usable[-1], usable[-1].prepare(layer, carrier)
+
+
+_tested: dict[object, str | None] = {}
+
+
+def _fault(
+    backend: Backend, layer: DualBranchLayer, carrier: torch.dtype, device: torch.device
+) -> str | None:
+    """What is wrong with a backend's execution of this kind of layer; None when nothing is."""
+    geometry = layer.geometry
+    shape = (geometry.kernel, geometry.stride, geometry.padding, geometry.dilation, geometry.groups)
+    shape = (geometry.kind, *shape, layer.is_shifted, layer.L1.shape[1] > 0)
+    key = (backend.key, str(device), carrier, layer.config, shape, layer.check_finite)
+    if key not in _tested:
+        _tested[key] = self_test(backend, layer, carrier, device)
+    return _tested[key]
+
+
+@torch.no_grad()
+def self_test(
+    backend: Backend, layer: DualBranchLayer, carrier: torch.dtype, device: torch.device
+) -> str | None:
+    """Compare a backend's output with the simulated one on random input.
+
+    Returns:
+        One sentence on what is wrong; None when nothing is.
+    """
+    x = _test_input(layer).to(device, carrier)
+    try:
+        found = backend.prepare(layer, carrier)(x).float()
+        wanted = layer(x.float()).float()
+        error = float((found - wanted).norm() / wanted.norm().clamp(min=1e-12))
+        wrong = found.shape != wanted.shape or not error <= backend.tolerance(carrier)
+        reason = f"its result is off by {error:.1e}"
+    except (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError, ImportError) as problem:
+        # Whatever a library raises here, the next backend can do it.
+        wrong, reason = True, str(problem).strip().splitlines()[0] if str(problem).strip() else repr(problem)
+    if not wrong:
+        return None
+    return f"{backend.title} failed its self-test on layers of kind {layer.geometry.kind} ({reason})."
+
+
+def _test_input(layer: DualBranchLayer) -> Tensor:
+    geometry, generator = layer.geometry, torch.Generator().manual_seed(0)
+    dims = geometry.dims
+    sides = [
+        max(_POSITIONS, (k - 1) * d + 1) for k, d in zip(geometry.kernel, geometry.dilation, strict=True)
+    ]
+    shape = (2, geometry.in_channels, *sides) if dims else (2, _POSITIONS, geometry.in_channels)
+    x = torch.randn(shape, generator=generator) + 0.5
+    formats = {2: torch.channels_last, 3: torch.channels_last_3d}
+    return x.contiguous(memory_format=formats[dims]) if dims in formats else x
+
+
+def _cast(module: nn.Module, carrier: torch.dtype) -> None:
+    """Cast what is not quantized; executable and simulated layers keep their own types."""
+    if isinstance(module, PreparedLayer | DualBranchLayer):
+        return
+    for values in (module._parameters, module._buffers):
+        for value in values.values():
+            if value is not None and value.is_floating_point():
+                value.data = value.data.to(carrier)
+    for child in module.children():
+        _cast(child, carrier)

@@ -1,0 +1,50 @@
+"""The backends we have, and which of them run here."""
+
+import importlib
+import os
+
+import torch
+
+from quantvsr.errors import BadInput
+from quantvsr.runtime.backend import Backend
+
+# Modules with a constant BACKEND, best first; what runs only on GPUs says so by `unavailable`.
+_BUILT_IN = ("quantvsr.runtime.simulated",)
+AUTO = "auto"
+VARIABLE = "QUANTVSR_BACKEND"
+"""Environment variable that forces a backend where none is asked for."""
+
+
+def backends() -> list[Backend]:
+    """All backends, best first; the last one works everywhere."""
+    return [importlib.import_module(name).BACKEND for name in _BUILT_IN]
+
+
+def available(device: torch.device) -> list[Backend]:
+    """The backends that run on a device, best first; never empty."""
+    return [backend for backend in backends() if backend.unavailable(device) is None]
+
+
+def candidates(name: str, device: torch.device) -> list[Backend]:
+    """The backends to try for a wish, best first, simulated last.
+
+    Args:
+        name: `auto`, or a backend's key.
+        device: Where the model runs.
+
+    Raises:
+        BadInput: There is no such backend, or it does not run on the device.
+    """
+    known = backends()
+    if name == AUTO:
+        name = os.environ.get(VARIABLE) or AUTO
+    if name == AUTO:
+        return available(device)
+    chosen = next((backend for backend in known if backend.key == name), None)
+    if chosen is None:
+        keys = ", ".join((AUTO, *(backend.key for backend in known)))
+        raise BadInput(f"There is no backend '{name}'; choose one of {keys}.")
+    reason = chosen.unavailable(device)
+    if reason is not None:
+        raise BadInput(f"The backend '{name}' cannot be used on {device}: {reason}; choose auto.")
+    return [chosen] if chosen is known[-1] else [chosen, known[-1]]
