@@ -1,16 +1,18 @@
 """Reading weight files without running what they contain.
 
 Pickled files (`torch.save`, both the zip form and the legacy form) are read by an unpickler that knows a
-handful of harmless names (tensors, containers, numbers) and refuses every other by name.
+handful of harmless names (tensors, containers, numbers), puts empty objects in the place of what training
+frameworks leave behind, and refuses every other name.
 """
 
+import contextlib
 import io
 import os
 import pickle
 import sys
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +23,7 @@ import torch
 from torch import Tensor
 
 from quantvsr.errors import BadModel
+from quantvsr.models.stand_ins import stand_in
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
@@ -41,12 +44,17 @@ _DTYPES = {str(dtype).partition(".")[2]: dtype for dtype in _STORAGES.values()}
 _NUMPY_KINDS = frozenset("biuf")
 
 
-def load_pickle(path: str | os.PathLike[str]) -> Any:
+def load_pickle(path: str | os.PathLike[str], *, data: bool = True) -> Any:
     """Read a file written by `torch.save`, on the processor, running nothing it contains.
+
+    Args:
+        path: The file.
+        data: Read the tensors' data; without, they come back on the meta device, with shape and type only,
+            and a file of gigabytes takes moments.
 
     Returns:
         What was saved: tensors, dicts (also ordered), lists, tuples, sets, strings, bytes, numbers, NumPy
-        scalars, None. Parameters come back as plain tensors.
+        scalars, None. Parameters come back as plain tensors, objects of training frameworks as empty ones.
 
     Raises:
         BadModel: The file is missing, truncated or damaged, or asks for anything else; the message names it.
@@ -55,9 +63,9 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
     try:
         with file.open("rb") as stream:
             if zipfile.is_zipfile(stream):
-                return _read_zip(stream)
+                return _read_zip(stream, data)
             stream.seek(0)
-            return _read_legacy(stream)
+            return _read_legacy(stream, data)
     except _Refused as error:
         raise BadModel(
             f"{file} asks to run {error}, which no weight file needs; ask its author for a safetensors file."
@@ -72,6 +80,17 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
         raise BadModel(f"{file} is not a complete weight file ({error}); get it again.") from error
 
 
+def safetensors_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of a safetensors file, by name; reads its header only.
+
+    Raises:
+        BadModel: The file is missing, truncated or damaged.
+    """
+    file = Path(path)
+    with _complete_safetensors(file), safetensors.safe_open(file, framework="pt") as opened:
+        return {name: tuple(opened.get_slice(name).get_shape()) for name in list(opened.keys())}
+
+
 def load_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file.
 
@@ -82,10 +101,15 @@ def load_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], d
         BadModel: The file is missing, truncated or damaged.
     """
     file = Path(path)
+    with _complete_safetensors(file), safetensors.safe_open(file, framework="pt") as opened:
+        tensors = {name: opened.get_tensor(name) for name in list(opened.keys())}
+        return tensors, dict(opened.metadata() or {})
+
+
+@contextlib.contextmanager
+def _complete_safetensors(file: Path) -> Iterator[None]:
     try:
-        with safetensors.safe_open(file, framework="pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
-            return tensors, dict(opened.metadata() or {})
+        yield
     except FileNotFoundError as error:
         raise BadModel(f"{file} does not exist; check the path.") from error
     except (OSError, safetensors.SafetensorError, ValueError) as error:
@@ -184,10 +208,10 @@ class _Unpickler(pickle.Unpickler):
         self._storage_of = storage_of
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        try:
-            return _ALLOWED[module_name, global_name]
-        except KeyError:
-            raise _Refused(f"{module_name}.{global_name}") from None
+        found = _ALLOWED.get((module_name, global_name)) or stand_in(module_name, global_name)
+        if found is None:
+            raise _Refused(f"{module_name}.{global_name}")
+        return found
 
     def persistent_load(self, pid: Any, /) -> Tensor:
         return self._storage_of(pid)
@@ -212,7 +236,7 @@ def _tensor(data: bytes, dtype: torch.dtype, count: int, byte_order: str) -> Ten
     return torch.frombuffer(raw, dtype=dtype)
 
 
-def _read_zip(stream: BinaryIO) -> Any:
+def _read_zip(stream: BinaryIO, data: bool) -> Any:
     with zipfile.ZipFile(stream) as archive:
         entries = {info.filename: info for info in archive.infolist()}
         pickles = [name for name in entries if name.endswith("/data.pkl") or name == "data.pkl"]
@@ -232,13 +256,19 @@ def _read_zip(stream: BinaryIO) -> Any:
         def storage_of(pid: Any) -> Tensor:
             dtype, key, count = _storage_fields(pid)
             if key not in loaded:
-                loaded[key] = _tensor(read(f"data/{key}"), dtype, count, order)
+                if entries[f"{root}data/{key}"].file_size != count * dtype.itemsize:
+                    raise ValueError("data of the wrong size")
+                loaded[key] = (
+                    _tensor(read(f"data/{key}"), dtype, count, order)
+                    if data
+                    else torch.empty(count, dtype=dtype, device="meta")
+                )
             return loaded[key]
 
         return _Unpickler(io.BytesIO(read("data.pkl")), storage_of).load()
 
 
-def _read_legacy(stream: BinaryIO) -> Any:
+def _read_legacy(stream: BinaryIO, data: bool) -> Any:
     """The form before PyTorch 1.6: several pickles in a row, then the data of all storages."""
 
     def refuse(pid: Any) -> Tensor:
@@ -264,15 +294,17 @@ def _read_legacy(stream: BinaryIO) -> Any:
         if not 0 <= count * dtype.itemsize <= size:
             raise ValueError("more data than the file holds")
         if key not in storages:
-            storages[key] = torch.empty(count, dtype=dtype)
+            storages[key] = torch.empty(count, dtype=dtype, device="cpu" if data else "meta")
         return storages[key]
 
     result = _Unpickler(stream, storage_of).load()
+    if not data:
+        return result
     for key in _Unpickler(stream, refuse).load():
         storage = storages[key]
         count = int.from_bytes(stream.read(8), "little" if order == "little" else "big")
-        data = stream.read(count * storage.dtype.itemsize)
+        content = stream.read(count * storage.dtype.itemsize)
         if count != storage.numel():
             raise ValueError("data of the wrong size")
-        storage.copy_(_tensor(data, storage.dtype, count, order))
+        storage.copy_(_tensor(content, storage.dtype, count, order))
     return result

@@ -14,10 +14,10 @@ from quantvsr.models.mgld.files import find_files
 from quantvsr.models.mgld.flow import estimate_motion
 from quantvsr.models.mgld.frames import enlarge
 from quantvsr.models.mgld.opening import Opened, move, open_files
-from quantvsr.models.mgld.peek import SUFFIXES
 from quantvsr.models.mgld.pipeline import Noise
 from quantvsr.models.mgld.sampler import OnInput
 from quantvsr.models.registry import ModelFamily
+from quantvsr.models.weights import is_weight_file
 
 _SCALE = 4
 
@@ -126,7 +126,7 @@ def _mirrored(length: int, wanted: int, device: torch.device) -> Tensor:
 
 def recognise(path: Path) -> Recognition | None:
     """A folder with the official files, or one of them; told by their keys, reading no weights."""
-    if not path.is_dir() and path.suffix not in SUFFIXES:
+    if not path.is_dir() and not is_weight_file(path):
         return None
     found = find_files(path).found
     if "main" in found:

@@ -8,9 +8,7 @@ from pathlib import Path
 from quantvsr.errors import BadModel
 from quantvsr.models.mgld.checkpoint import STRUCTURAL, TEXT, UNET
 from quantvsr.models.mgld.config import MGLDConfig
-from quantvsr.models.mgld.peek import SUFFIXES, shapes_in
-
-Shapes = Mapping[str, tuple[int, ...]]
+from quantvsr.models.weights import Shapes, is_weight_file, read_shapes, weight_files
 
 CONTEXT_FILE = "text_context.safetensors"
 # What we compute and store ourselves is hidden: it does not change the hash of the model's folder.
@@ -40,11 +38,13 @@ class ModelFiles:
         found: File by kind: `main` (UNet, structural encoder, first stage), `video` (video autoencoder),
             `flow` (RAFT), `text` (a file with the text tower), `context` (the constant made from it).
         shapes: Shapes of the tensors, by kind.
+        unreadable: What is wrong with files that cannot be read.
     """
 
     folder: Path
     found: Mapping[str, Path]
     shapes: Mapping[str, Shapes]
+    unreadable: tuple[str, ...] = ()
 
     def need(self, kind: str, name: str) -> Path:
         """The file of a kind.
@@ -53,26 +53,37 @@ class ModelFiles:
             BadModel: There is none; `name` says which one the user should look for.
         """
         if kind not in self.found:
+            if self.unreadable:
+                raise BadModel(self.unreadable[0])
             raise BadModel(f"{self.folder} lacks {name} of MGLD-VSR; put it beside the other files.")
         return self.found[kind]
 
 
 def find_files(path: Path) -> ModelFiles:
-    """Look at the weight files in a folder, or at one file and those beside it; reads no weights."""
+    """Look at the weight files in a folder, or at one file and those beside it; reads no weights.
+
+    Raises:
+        BadModel: A list of shards cannot be used.
+    """
     folder = path if path.is_dir() else path.parent
-    beside = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file())
+    beside = weight_files(folder)
     # The file that was asked for comes first.
-    chosen = [path] if path.is_file() else []
+    chosen = [path] if is_weight_file(path) else []
     found: dict[str, Path] = {}
     shapes: dict[str, Shapes] = {}
+    unreadable = []
     for file in [*chosen, *(p for p in beside if p not in chosen)]:
-        held = shapes_in(file)
-        kind = next((name for name, test in _KINDS.items() if held and test(held)), None)
-        if held and kind is not None and kind not in found:
+        try:
+            held = read_shapes(file)
+        except BadModel as error:
+            held = {}
+            unreadable.append(str(error))
+        kind = next((name for name, test in _KINDS.items() if test(held)), None)
+        if kind is not None and kind not in found:
             found[kind], shapes[kind] = file, held
-        if path.is_file() and file == path and kind not in ("main", "video"):
+        if file in chosen and kind not in ("main", "video"):
             break
-    return ModelFiles(folder, found, shapes)
+    return ModelFiles(folder, found, shapes, tuple(unreadable))
 
 
 def read_config(folder: Path) -> MGLDConfig:

@@ -22,8 +22,8 @@ from quantvsr.models.mgld.files import (
 )
 from quantvsr.models.mgld.flow import DisFlow, FlowEstimator, RaftFlow
 from quantvsr.models.mgld.networks import Networks
-from quantvsr.models.mgld.peek import read_tensors
 from quantvsr.models.mgld.pipeline import MGLDPipeline
+from quantvsr.models.weights import read_tensors, with_prefix
 
 _log = logging.getLogger(__name__)
 
@@ -115,8 +115,7 @@ def _flow(files: ModelFiles, networks: Networks, loaded: bool) -> FlowEstimator:
     own = files.found.get("flow")
     if not loaded and own is not None:
         tensors = read_tensors(own)
-        prefix = "module." if any(key.startswith("module.") for key in tensors) else ""
-        load_parts(tensors, [Part(prefix, networks.flow)], str(own))
+        load_parts(tensors, [Part(with_prefix(tensors, "module."), networks.flow)], str(own))
         loaded = True
     if loaded:
         return RaftFlow(networks.flow)
