@@ -65,6 +65,7 @@ def upscale_clip(
     overlap: int = DEFAULT_OVERLAP,
     temporal_overlap: int = 1,
     find_cuts: bool = True,
+    wanted: range | None = None,
     total: int | None = None,
     progress: Progress | None = None,
     report: UpscaleReport | None = None,
@@ -85,13 +86,16 @@ def upscale_clip(
         overlap: Least overlap of tiles, LQ pixels; less than `tile`.
         temporal_overlap: Frames that neighbouring windows share, blended; less than the model's window.
         find_cuts: Whether windows stop at hard cuts.
-        total: Number of frames, if known, for the progress.
+        wanted: Indices of the frames to compute: what an interrupted run has left to do, or the frames around
+            a playhead. The others are only looked at, for cuts and the plan of windows, so that the wanted
+            ones come out bit for bit as in a run over the whole clip. None takes all.
+        total: How many frames will come out, if known, for the progress.
         progress: Told of each tile; `check` is called before every step.
         report: Filled in while running.
 
     Returns:
-        An iterator of frames with the indices and times of the given ones: float32 RGB, 0..1, `adapter.scale`
-        times as large, each exactly once and in order.
+        An iterator of frames with the indices and times of the given (and wanted) ones: float32 RGB, 0..1,
+        `adapter.scale` times as large, each exactly once and in order.
 
     Raises:
         BadInput: An argument is out of range, or the frames change their size.
@@ -112,9 +116,24 @@ def upscale_clip(
     report = UpscaleReport() if report is None else report
     report.tile, report.overlap = tile, overlap
     noise = NoiseField(seed, adapter.noise_channels)
-    run = _Run(adapter, noise, steps, total, progress or Progress(), report)
+    first = 0 if wanted is None else wanted.start
+    run = _Run(adapter, noise, steps, first, total, progress or Progress(), report)
     windows = iter_windows(_same_size(frames), adapter.window, temporal_overlap, find_cuts=find_cuts)
-    return run.frames(windows)
+    return run.frames(windows if wanted is None else _only(windows, wanted))
+
+
+def _only(windows: Iterable[TemporalWindow], wanted: range) -> Iterator[TemporalWindow]:
+    """The windows that wanted frames are blended from, with no share for the other frames."""
+    for window in windows:
+        shares = (
+            share if index in wanted else 0.0
+            for index, share in zip(window.indices, window.weights, strict=True)
+        )
+        kept = replace(window, weights=tuple(shares))
+        if any(kept.weights):
+            yield kept
+        if window.start >= wanted.stop:
+            return
 
 
 def _same_size(frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -141,11 +160,12 @@ class _Run:
         adapter: VSRAdapter,
         noise: NoiseField,
         steps: int,
+        first: int,
         total: int | None,
         progress: Progress,
         report: UpscaleReport,
     ) -> None:
-        self.adapter, self.noise, self.steps = adapter, noise, steps
+        self.adapter, self.noise, self.steps, self.first = adapter, noise, steps, first
         self.total, self.progress, self.report = total, progress, report
         self.computed = 0  # frames of the windows that are done
         self.newest = -1  # index of the last of them
@@ -258,10 +278,12 @@ class _Run:
     def _tell(self, window: TemporalWindow, tile: int, tiles: int) -> None:
         self.progress.check()
         done = self.computed + self._fresh(window) * tile / tiles
-        message = f"frame {window.indices[-1] + 1}" + (f" of {self.total}" if self.total else "")
+        message = f"frame {self.first + self.computed + self._fresh(window)}"
+        message += f" of {self.first + self.total}" if self.total else ""
         fraction = min(done / self.total, 1.0) if self.total else 0.0
         self.progress.report(fraction, message, frame=self.computed, tile=tile, tiles=tiles)
 
     def _fresh(self, window: TemporalWindow) -> int:
-        """How many frames of this window no earlier one held."""
-        return sum(index > self.newest for index in set(window.indices))
+        """How many frames of this window come out and were in no earlier one."""
+        shares = zip(window.indices, window.weights, strict=True)
+        return len({index for index, share in shares if share and index > self.newest})

@@ -286,3 +286,37 @@ def test_a_change_of_size_names_the_frame():
 
 def test_no_frames_give_no_frames():
     assert upscale([]) == []
+
+
+@given(
+    count=st.integers(1, 23),
+    first=st.integers(0, 22),
+    length=st.integers(1, 9),
+    cut=st.integers(0, 22),
+    overlap=st.integers(0, 4),
+)
+@settings(max_examples=25)
+def test_wanted_frames_are_those_of_the_whole_run_and_others_cost_nothing(count, first, length, cut, overlap):
+    frames = list(clip(count, 8, 8))
+    frames[cut:] = [Frame(f.index, 1 - f.rgb, f.time, f.duration) for f in frames[cut:]]
+    wanted = range(min(first, count - 1), min(first + length, count))
+    adapter, whole = FakeAdapter(), FakeAdapter()
+    every = upscale(frames, whole, temporal_overlap=overlap)
+    some = upscale(frames, adapter, temporal_overlap=overlap, wanted=wanted)
+    assert [f.index for f in some] == list(wanted)
+    for frame in some:
+        assert np.array_equal(frame.rgb, every[frame.index].rgb)
+    assert len(adapter.calls) <= len(whole.calls)
+    assert len(adapter.calls) <= (len(wanted) + 4) * 2
+
+
+def test_progress_of_a_part_counts_on_from_its_first_frame():
+    told = []
+
+    class Told(Progress):
+        def report(self, fraction, message="", **payload):
+            told.append((fraction, message))
+
+    upscale(clip(20), wanted=range(8, 20), total=12, progress=Told())
+    assert told[0] == (0.0, "frame 9 of 20")
+    assert told[-1][1] == "frame 20 of 20"
