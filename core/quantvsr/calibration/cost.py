@@ -163,12 +163,23 @@ class CostModel:
     Args:
         shapes: The layers.
         config: How they are quantized and stored; the profile `default` if left out.
+        overrides: What holds instead of `config` for single layers, by name: only bits may differ.
+
+    Attributes:
+        weight_bits: Bits of a weight's code, averaged over all weights.
     """
 
-    def __init__(self, shapes: Sequence[LayerShape], config: LayerQuantConfig | None = None) -> None:
+    def __init__(
+        self,
+        shapes: Sequence[LayerShape],
+        config: LayerQuantConfig | None = None,
+        overrides: Mapping[str, LayerQuantConfig] | None = None,
+    ) -> None:
         self.shapes = tuple(shapes)
         self.config = how = config or LayerQuantConfig()
         self.names = tuple(shape.name for shape in shapes)
+        own = [(overrides or {}).get(shape.name, how) for shape in shapes]
+        bits = np.array([layer.weight_bits for layer in own], np.int64)
         parts = [_parts(shape, how) for shape in shapes]
         out, columns, groups, positions = (
             np.array([getattr(shape, name) for shape in shapes], np.int64)
@@ -178,6 +189,8 @@ class CostModel:
         real = 2 if how.at_rest == "float16" else 4
         self.weights = out * columns
         self.sizes = np.minimum(out, columns)
+        total = int(self.weights.sum())
+        self.weight_bits = int((bits * self.weights).sum()) / total if total else float(how.weight_bits)
         branch = int(how.low_rank)
         self.bytes_per_rank = branch * real * (out + columns)
         self._L1, self._L2 = branch * real * out, branch * real * columns
@@ -192,9 +205,9 @@ class CostModel:
         channels = np.array([shape.groups * shape.in_features_per_group for shape in shapes], np.int64)
         clip = how.activation_clip != "none"
         self._fixed = {
-            "codes": _each(shapes, parts, lambda shape, sizes: _code_bytes(shape, sizes, how.weight_bits)),
+            "codes": np.array(list(map(_code_bytes, shapes, parts, bits.tolist())), np.int64),
             "scales": real * rows * count,
-            "zero_points": count * _zero_point_bytes(rows, how),
+            "zero_points": count * _zero_point_bytes(rows, how, bits),
             "signs": _each(shapes, parts, lambda shape, sizes: _sign_bytes(shape, sizes, how)),
             "bias": np.where(bias | how.bias_alignment | how.activation_shift, real * out, 0).astype(
                 np.int64
@@ -253,12 +266,14 @@ def _code_bytes(shape: LayerShape, sizes: Sizes, bits: int) -> int:
     return sum(_packed(shape.out_features * size * math.prod(shape.kernel), bits) for size in sizes)
 
 
-def _zero_point_bytes(rows: NDArray[np.int64], how: LayerQuantConfig) -> NDArray[np.int64]:
+def _zero_point_bytes(
+    rows: NDArray[np.int64], how: LayerQuantConfig, bits: NDArray[np.int64]
+) -> NDArray[np.int64]:
     if how.weight_symmetric:
         return np.zeros_like(rows)
     # Where ranges hold zero the zero point is a code; else any whole number is possible, stored in four
     # bytes.
-    return -(-rows * how.weight_bits // 8) if how.range_holds_zero else 4 * rows
+    return -(-rows * bits // 8) if how.range_holds_zero else 4 * rows
 
 
 def _rotated(shape: LayerShape, sizes: Sizes, how: LayerQuantConfig) -> Sizes:

@@ -105,7 +105,7 @@ def _default(
 
     budget = None
     if settings.extra_bits is not None:
-        bits = cost.config.weight_bits + settings.extra_bits
+        bits = cost.weight_bits + settings.extra_bits
         budget = math.floor(bits * float(cost.weights.sum()) / 8)
     ranks = _hand_out(base, top, wish, settings.multiple, cost, budget)
     total = int((cost.fixed_bytes + cost.bytes_per_rank * ranks).sum())

@@ -13,7 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ from quantvsr.calibration.prepare import initialise_layers, search_clips
 from quantvsr.calibration.refine_config import RefineConfig
 from quantvsr.calibration.results import RefineResult, StageResult
 from quantvsr.calibration.samples import Sample, infos_of, split_windows
+from quantvsr.calibration.snapshot_list import stages_of
 from quantvsr.calibration.snapshots import Snapshot, SnapshotFolder
 from quantvsr.calibration.stages import (
     Layers,
@@ -55,6 +56,7 @@ def refine(
     device: torch.device | str | None = None,
     order: Mapping[str, Sequence[int]] | None = None,
     on_update: Callable[[str, int], None] | None = None,
+    stop_at: int | None = None,
 ) -> RefineResult:
     """Train L1 and L2 (and learned ranges and clips), then the bias.
 
@@ -71,6 +73,8 @@ def refine(
         order: Sample numbers per stage, in the order of use, instead of the seeded order (for replays).
         on_update: Called after every update with the stage and the number of updates done; the gradients that
             were used are still there.
+        stop_at: End after so many updates of all stages together, with the state of that moment instead of
+            the best one; taken from its snapshot where there is one.
 
     Returns:
         Losses of all stages. The model is left in the best state, in a low-bit mode.
@@ -84,7 +88,7 @@ def refine(
     run = _Run(
         model, layers, samples, config or RefineConfig(), progress or Progress(), device, order, on_update
     )
-    return run.go(snapshot_dir)
+    return run.go(snapshot_dir, stop_at)
 
 
 class _Run:
@@ -115,6 +119,8 @@ class _Run:
         self.held_weights = sample_weights([infos[i] for i in self.held], config.emphasis)
         self.done: list[StageResult] = []
         self.resumed = 0
+        self.stop_at: int | None = None
+        self.saved: int | None = None
 
     # Stages ------------------------------------------------------------------------------------------------
 
@@ -172,17 +178,27 @@ class _Run:
 
     # The loop ----------------------------------------------------------------------------------------------
 
-    def go(self, snapshot_dir: str | os.PathLike[str] | None) -> RefineResult:
+    def go(self, snapshot_dir: str | os.PathLike[str] | None, stop_at: int | None = None) -> RefineResult:
         self.model.eval()
+        self.stop_at = stop_at
         fresh = not all(layer.initialised for layer in self.layers.values())
         initialise_layers(self.layers, _Quiet(self.progress))
         snapshots = SnapshotFolder(snapshot_dir, self._identity())
-        snapshot = snapshots.newest()
+        chosen = None if stop_at is None else snapshots.exactly(stop_at)
+        if chosen is not None:
+            self._load(self._state(), chosen.tensors, "state/")
+            for layer in self.layers.values():
+                layer.mode = "train"
+            stages = stages_of(chosen.state)
+            if "current" in chosen.state:
+                stages[-1].best_step = len(stages[-1].losses)
+            return RefineResult(stages, int(chosen.state["number"]))
+        snapshot = snapshots.newest(stop_at)
         stages = self.stages()
         total = sum(stage.updates for stage in stages)
         if snapshot is not None:
             self.done = [StageResult.from_json(value) for value in snapshot.state["done"]]
-            self.resumed = int(snapshot.state["number"])
+            self.resumed = self.saved = int(snapshot.state["number"])
             self._load(self._state(), snapshot.tensors, "state/")
         elif fresh:
             search_clips(
@@ -199,6 +215,8 @@ class _Run:
             with self._checks(), _repeatable():
                 finished = {result.name for result in self.done}
                 for stage in stages:
+                    if stop_at is not None and before >= stop_at:
+                        break
                     if stage.name not in finished:
                         here = snapshot if snapshot and snapshot.state["stage"] == stage.name else None
                         self._train(stage, before, total, here, snapshots)
@@ -260,6 +278,7 @@ class _Run:
             tensors = {f"state/{name}": t for name, t in self._state().items()}
             tensors |= {f"best/{name}": t for name, t in best.tensors.items()}
             snapshots.save(state["number"], state, tensors | moments(optimizer, parameters))
+            self.saved = state["number"]
 
         try:
             self._updates(stage, before, total, optimizer, result, best, save)
@@ -267,6 +286,10 @@ class _Run:
             save()
             self._load(parameters, best.tensors)
             raise
+        if len(result.losses) < stage.updates:
+            save()
+            self.done.append(replace(result, best_step=len(result.losses)))
+            return
         if best.tensors:
             self._load(parameters, best.tensors)
         self.done.append(result)
@@ -274,6 +297,7 @@ class _Run:
         number = before + stage.updates
         state = {"number": number, "stage": "", "done": [r.to_json() for r in self.done]}
         snapshots.save(number, state, {f"state/{name}": tensor for name, tensor in self._state().items()})
+        self.saved = number
 
     def _updates(
         self,
@@ -287,7 +311,8 @@ class _Run:
     ) -> None:
         config, parameters = self.config, list(stage.parameters.values())
         pace = _Pace()
-        for step in range(len(result.losses), stage.updates):
+        last = stage.updates if self.stop_at is None else min(stage.updates, self.stop_at - before)
+        for step in range(len(result.losses), last):
             if step % config.evaluate_every == 0:
                 self._evaluate(stage, result, best)
             began = time.perf_counter()
@@ -317,9 +342,13 @@ class _Run:
                 loss=result.losses[-1],
                 learning_rate=rate,
                 seconds_left=pace.left(seconds, total - before - done),
+                number=before + done,
+                snapshot=self.saved,
                 **({"held_out": result.held_out[-1][1]} if result.held_out else {}),
             )
             if done % config.snapshot_every == 0 and done < stage.updates:
+                if done % config.evaluate_every == 0:
+                    self._evaluate(stage, result, best)  # a snapshot should know its own loss
                 save()
         self._evaluate(stage, result, best)
 

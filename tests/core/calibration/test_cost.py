@@ -185,3 +185,19 @@ def test_full_size_w4a4_is_84_percent_smaller(golden_mgld_folder, profile):
     # count.
     published = allocate(table, RankSettings.reference(), cost=model)
     assert 0.83 < model.estimate(published.ranks).reduction < 0.865
+
+
+def test_layers_may_have_bits_of_their_own():
+    shapes = [CONV, LayerShape("other", "linear", 30, 50)]
+    ranks = {"conv": 8, "other": 4}
+    mixed = CostModel(shapes, default(), {"conv": default(8, 4)})
+    found = mixed.estimate(ranks)
+    alone = [estimate([CONV], ranks, default(8, 4)), estimate([shapes[1]], ranks, default())]
+    assert found.layer_bytes.tolist() == [cost.total_bytes for cost in alone]
+    weights = found.weights.tolist()
+    assert mixed.weight_bits == pytest.approx((8 * weights[0] + 4 * weights[1]) / sum(weights))
+    # The budget is for what is stored besides the codes: codes that are larger do not eat it up.
+    table = ComplexityTable.from_layers({name: ([0.5], [0.5]) for name in ranks})
+    settings = RankSettings(extra_bits=4.0)
+    given = [allocate(table, settings, cost=model).ranks for model in (CostModel(shapes), mixed)]
+    assert given[0] == given[1]

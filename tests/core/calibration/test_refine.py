@@ -9,8 +9,9 @@ from torch import nn
 from quantvsr.calibration.order import order_of, sample_weights
 from quantvsr.calibration.refine import refine
 from quantvsr.calibration.refine_config import PRESETS, RefineConfig
-from quantvsr.calibration.results import RefineResult
+from quantvsr.calibration.results import RefineResult, StageResult
 from quantvsr.calibration.samples import Sample
+from quantvsr.calibration.snapshot_list import list_snapshots
 from quantvsr.calibration.snapshots import SnapshotFolder
 from quantvsr.calibration.stages import Stage, make_optimizer, named, sample_loss
 from quantvsr.errors import BadInput, Cancelled
@@ -223,20 +224,74 @@ def test_snapshots_of_another_refinement_are_not_taken(tmp_path):
         assert found.resumed == 0
 
 
-def test_snapshot_folder_keeps_the_newest_two(tmp_path):
+def test_snapshot_folder_keeps_the_newest_two_whole(tmp_path):
     folder = SnapshotFolder(tmp_path, "me")
     for number in range(4):
-        folder.save(number, {"n": number}, {"t": torch.full((2,), float(number))})
+        folder.save(number, {"n": number, "number": number}, {"t": torch.full((2,), float(number))})
     assert len(list(tmp_path.iterdir())) == 2
     newest = folder.newest()
-    assert newest.state == {"n": 3}
+    assert newest.state == {"n": 3, "number": 3}
     assert newest.tensors["t"].tolist() == [3, 3]
     assert SnapshotFolder(tmp_path, "other").newest() is None
     (tmp_path / "snapshot-00000003" / "state.json").write_text("{")
-    assert folder.newest().state == {"n": 2}
+    assert folder.newest().state["n"] == 2
     folder.clear()
     assert folder.newest() is None
     assert SnapshotFolder(None, "me").newest() is None
+
+
+def test_of_older_snapshots_the_best_stay_with_their_values(tmp_path):
+    folder = SnapshotFolder(tmp_path, "me")
+    losses = [5.0, 1.0, 9.0, 2.0, 3.0, 4.0, 8.0, 7.0, 6.0, 0.5]
+    for number, loss in enumerate(losses):
+        stage = StageResult("low-rank", held_out=[(number, loss)]).to_json()
+        state = {"number": number, "stage": "low-rank", "done": [], "current": stage}
+        tensors = {"state/L1": torch.full((2,), float(number)), "exp_avg/L1": torch.zeros(9)}
+        folder.save(number, state, tensors)
+    found = list_snapshots(tmp_path)
+    assert [(info.number, info.whole) for info in found] == [
+        (0, False), (1, False), (3, False), (4, False), (5, False), (7, False), (8, True), (9, True)
+    ]  # fmt: skip
+    assert [info.loss for info in found] == [losses[info.number] for info in found]
+    assert list(folder.exactly(3).tensors) == ["state/L1"]
+    assert folder.exactly(2) is None
+    assert folder.newest(8).state["number"] == 8
+    assert folder.newest(7) is None
+    (tmp_path / "light-00000004" / "state.json").write_text("{")
+    assert 4 not in [info.number for info in list_snapshots(tmp_path)]
+    folder.clear()
+    assert list_snapshots(tmp_path) == list_snapshots(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize("at", [8, 12, 15])
+def test_any_moment_can_be_kept(tmp_path, at):
+    config = RefineConfig(**{**SMALL.__dict__, "snapshot_every": 4, "evaluate_every": 4})
+    model, layers, samples = make()
+    straight = refine(model, layers, samples, config, stop_at=at)
+    wanted = parameters(layers)
+    assert sum(len(stage.losses) for stage in straight.stages) == at
+    # From its snapshot, while a longer training was stopped later.
+    model, layers, samples = make()
+    with pytest.raises(Cancelled):
+        refine(model, layers, samples, config, progress=StopAfter(16), snapshot_dir=tmp_path)
+    assert 8 in [info.number for info in list_snapshots(tmp_path)]
+    model, layers, samples = make()
+    kept = refine(model, layers, samples, config, snapshot_dir=tmp_path, stop_at=at)
+    again = parameters(layers)
+    assert all(torch.equal(wanted[key], again[key]) for key in wanted)
+    assert [s.losses for s in kept.stages] == [s.losses for s in straight.stages]
+
+
+class StopAfter(Progress):
+    """Cancels after so many updates of all stages."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def report(self, fraction, message="", **payload):
+        if payload.get("number") == self.number:
+            self.cancel()
 
 
 def test_layers_learn_their_own_outputs_first():
