@@ -48,14 +48,15 @@ class ClipWriter:
     Attributes:
         path: Where the result will be.
         notes: Sentences on what was converted or left out; complete when the statement is left.
-        frames: Pictures written so far.
+        frames: Pictures written so far, those of an interrupted run included.
+        finished: Pictures that an interrupted run has left; the next one to write is the one after them.
     """
 
     def __init__(self, job: WriteJob) -> None:
         self.job = job
         self.path = job.path
         self.notes: list[str] = []
-        self.frames = 0
+        self.frames = self.finished = 0
         self._stack = contextlib.ExitStack()
         self._temporary: Path | None = None
         self._time: Fraction | None = None
@@ -118,6 +119,11 @@ class ClipWriter:
         with write_errors(self.path.parent):
             self._write(rgb, time, duration)
         self.frames += 1
+
+    @property
+    def duration(self) -> Fraction | None:
+        """Seconds written; None where the output holds no times."""
+        return None
 
     def note(self, text: str) -> None:
         """Add a sentence to `notes`, once."""

@@ -17,15 +17,22 @@ OUR_NAME = re.compile(r"frame_\d{6,}\.png")
 class ImageWriter(ClipWriter):
     """Writes frame_000001.png and so on; 16 bits per sample where the source has more than 8."""
 
+    @staticmethod
+    def name(number: int) -> str:
+        """Name of a picture's file, counted from 0."""
+        return _NAME.format(number + 1)
+
     def _open(self, temporary: Path) -> None:
         temporary.mkdir()
+        self._set_depth()
+
+    def _set_depth(self) -> None:
         source = self.job.source
         self._deep = source is not None and source.bit_depth > 8
         if source is not None and source.kind == "video":
             self.note("Images hold no sound and no time stamps; they are left out.")
 
     def _write(self, rgb: np.ndarray, time: Fraction | None, duration: Fraction | None) -> None:
-        assert self._temporary is not None
         if rgb.dtype == np.uint8 and not self._deep:
             codes = rgb
         else:
@@ -35,7 +42,11 @@ class ImageWriter(ClipWriter):
         done, data = cv2.imencode(".png", np.ascontiguousarray(codes[..., ::-1]))
         if not done:
             raise BadInput(f"{self.path} cannot hold pictures of {self.job.width}x{self.job.height} as PNG.")
-        (self._temporary / _NAME.format(self.frames + 1)).write_bytes(data.tobytes())
+        self._keep(self.name(self.frames), data.tobytes())
+
+    def _keep(self, name: str, data: bytes) -> None:
+        assert self._temporary is not None
+        (self._temporary / name).write_bytes(data)
 
     def _finish(self) -> None:
         """Every image is complete already."""

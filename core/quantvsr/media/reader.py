@@ -21,7 +21,15 @@ from quantvsr.media.colour import HDR_TRANSFERS, FrameConverter, colour_of
 from quantvsr.media.deinterlace import Deinterlacer
 from quantvsr.media.orientation import Orientation, from_display_matrix
 from quantvsr.media.siting import mark_chroma
-from quantvsr.media.source import Damage, clip_start, decode, is_cover, open_input, picture_stream
+from quantvsr.media.source import (
+    Damage,
+    clip_start,
+    decode,
+    is_cover,
+    open_input,
+    picture_stream,
+    stream_duration,
+)
 from quantvsr.media.types import ClipInfo, Frame
 
 # Rates outside of this are a container's notion of its clock, not a rate of pictures.
@@ -152,22 +160,9 @@ def _rate_of(stream: VideoStream) -> Fraction | None:
     return None
 
 
-def _stream_duration(stream: VideoStream) -> float | None:
-    """Seconds of the picture stream, where the file tells it for this stream."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    tag = stream.metadata.get("DURATION", "")
-    if tag.count(":") == 2:
-        hours, minutes, seconds = tag.split(":")
-        end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        start = float((stream.start_time or 0) * (stream.time_base or 0))
-        return max(end - start, 0.0)
-    return None
-
-
 def _duration_of(container: InputContainer, stream: VideoStream) -> float | None:
     """Seconds of the picture stream, or of the whole file."""
-    duration = _stream_duration(stream)
+    duration = stream_duration(stream)
     if duration is None and container.duration:
         return container.duration / av.time_base
     return duration
@@ -327,7 +322,7 @@ class VideoReader(ClipReader):
             if self.stop is None or shown < self.stop:
                 # The whole file's duration may be that of its sound.
                 alone = self.info.audio_streams == 0
-                promised = self.info.duration if alone else _stream_duration(stream)
+                promised = self.info.duration if alone else stream_duration(stream)
                 self._report(damage, shown, end, promised)
 
     def _all(self, container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[Frame]:

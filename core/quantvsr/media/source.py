@@ -72,6 +72,19 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     return max(usable, key=lambda s: (s.codec_context.width or 0) * (s.codec_context.height or 0))
 
 
+def stream_duration(stream: VideoStream) -> float | None:
+    """Seconds of the picture stream, where the file tells it for this stream."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    tag = stream.metadata.get("DURATION", "")
+    if tag.count(":") == 2:
+        hours, minutes, seconds = tag.split(":")
+        end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        start = float((stream.start_time or 0) * (stream.time_base or 0))
+        return max(end - start, 0.0)
+    return None
+
+
 def decoder_for(stream: VideoStream) -> VideoCodecContext:
     """The decoder of a stream; FFmpeg's own VP8 and VP9 decoders drop transparency, libvpx keeps it."""
     context = stream.codec_context

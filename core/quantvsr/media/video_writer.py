@@ -78,7 +78,15 @@ class VideoWriter(ClipWriter):
         self._held: Any = None
         self._delay = 0
 
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the output's zero to where the last picture ends."""
+        return self._end
+
     def _open(self, temporary: Path) -> None:
+        self._open_output(temporary)
+
+    def _open_output(self, temporary: Path) -> None:
         options = {}
         if self._container in ("mp4", "mov"):
             # The index at the head lets players begin at once; the fine clock keeps offsets exact.
@@ -93,24 +101,27 @@ class VideoWriter(ClipWriter):
     def _add_picture_stream(self) -> None:
         job, layout = self.job, PIXEL_LAYOUTS[self._pixel_format]
         options = job.codec.options(self._quality)
-        stream = self._stream = self._output.add_stream(job.codec.encoder, rate=job.rate, options=options)
-        stream.width, stream.height = job.width, job.height
-        stream.pix_fmt = self._pixel_format
-        stream.time_base = self._time_base
-        context = stream.codec_context
+        self._stream = self._output.add_stream(job.codec.encoder, rate=job.rate, options=options)
+        self._stream.time_base = self._time_base
+        if job.source is not None and job.source.bit_depth > layout.bits:
+            self.note(f"The source has {job.source.bit_depth} bits per sample, the output {layout.bits}.")
+        if job.codec.name == "h264" and layout.bits > 8:
+            self.note("Not every player shows H.264 with 10 bits; H.265 with 10 bits is more common.")
+        self._open_encoder(self._stream.codec_context)
+
+    def _open_encoder(self, context: Any) -> None:
+        """Set an encoder up for the pictures to come."""
+        job = self.job
+        context.width, context.height = job.width, job.height
+        context.pix_fmt = self._pixel_format
         context.time_base = self._time_base
         sample = rgb_to_frame(np.zeros((1, 1, 3), np.float32), self._pixel_format, self.colour)
         context.colorspace, context.color_range = sample.colorspace, sample.color_range
         context.color_primaries, context.color_trc = sample.color_primaries, sample.color_trc
         if self._container in job.codec.tags:
             context.codec_tag = job.codec.tags[self._container]
-        if job.source is not None:
-            if job.source.sample_aspect_ratio != 1:
-                context.sample_aspect_ratio = job.source.sample_aspect_ratio
-            if job.source.bit_depth > layout.bits:
-                self.note(f"The source has {job.source.bit_depth} bits per sample, the output {layout.bits}.")
-        if job.codec.name == "h264" and layout.bits > 8:
-            self.note("Not every player shows H.264 with 10 bits; H.265 with 10 bits is more common.")
+        if job.source is not None and job.source.sample_aspect_ratio != 1:
+            context.sample_aspect_ratio = job.source.sample_aspect_ratio
         try:
             context.open(strict=False)
         except av.error.FFmpegError as error:
@@ -138,12 +149,24 @@ class VideoWriter(ClipWriter):
                     f"The container refused the source's streams as they are; they are {self._streams}."
                 )
                 self._copier = None
-                self._open(self._temporary)
+                self._open_output(self._temporary)
 
     def _write(self, rgb: np.ndarray, time: Fraction | None, duration: Fraction | None) -> None:
         time = self._end + (self._zero or 0) if time is None else time
         if self._zero is None:
-            self._begin(time if self.job.cut_start else min(time, Fraction(0)))
+            self._begin(self._zero_for(time))
+        frame = self._frame(rgb, time, duration)
+        self._mux(frame)
+        if self._copier is not None:
+            assert self._zero is not None
+            self._copier.advance(time - self._zero)
+
+    def _zero_for(self, first: Fraction) -> Fraction:
+        """The source's time that is the output's zero, given the time of the first picture."""
+        return first if self.job.cut_start else min(first, Fraction(0))
+
+    def _frame(self, rgb: np.ndarray, time: Fraction, duration: Fraction | None) -> av.VideoFrame:
+        """A picture with its time stamp; its duration is remembered by it."""
         assert self._zero is not None
         at = time - self._zero
         shown = duration or 1 / self.job.rate
@@ -155,9 +178,7 @@ class VideoWriter(ClipWriter):
         frame.time_base = self._time_base
         # Encoders drop durations.
         self._durations[pts] = max(round(shown / self._time_base), 1)
-        self._mux(frame)
-        if self._copier is not None:
-            self._copier.advance(at)
+        return frame
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         """Encode a picture, or None at the end; the newest packet is held back."""
@@ -165,27 +186,38 @@ class VideoWriter(ClipWriter):
             if frame is None and self.frames <= _NEVER_REORDERED:
                 packet.dts = packet.pts
             packet.duration = self._durations.pop(packet.pts, packet.duration)
-            if self._held is None:
-                self._delay = packet.pts - packet.dts
-            else:
-                self._output.mux(self._held)
-            self._held = packet
+            self._hold(packet)
         if frame is None:
-            # Containers add up decoding times: the last packet's length decides where the last picture ends.
-            end = round(self._end / self._time_base)
-            self._held.duration = max(end - self._delay - self._held.dts, 1)
+            self._mux_last()
+
+    def _hold(self, packet: Any) -> None:
+        """Mux the packet before, keep this one."""
+        if self._held is None:
+            self._delay = packet.pts - packet.dts
+        else:
             self._output.mux(self._held)
+        self._held = packet
+
+    def _mux_last(self) -> None:
+        # Containers add up decoding times: the last packet's length decides where the last picture ends.
+        end = round(self._end / self._time_base)
+        self._held.duration = max(end - self._delay - self._held.dts, 1)
+        self._output.mux(self._held)
 
     def _finish(self) -> None:
         with write_errors(self.path.parent):
             self._mux(None)
-            if self._copier is not None:
-                self._copier.advance(None if self.job.cut_length is None else self._end)
-                self._copier.finish()
-                self._copier.close()
-                for text in self._copier.notes:
-                    self.note(text)
-            self._output.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Carry over the rest of the other streams and finish the file."""
+        if self._copier is not None:
+            self._copier.advance(None if self.job.cut_length is None else self._end)
+            self._copier.finish()
+            self._copier.close()
+            for text in self._copier.notes:
+                self.note(text)
+        self._output.close()
 
     def _abandon(self) -> None:
         if self._copier is not None:

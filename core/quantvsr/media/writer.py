@@ -4,6 +4,7 @@ import dataclasses
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from av.codec import Codec
 
@@ -13,7 +14,9 @@ from quantvsr.media.codecs import OutputCodec, check_output_size, container_for,
 from quantvsr.media.colour import PIXEL_LAYOUTS
 from quantvsr.media.image_writer import OUR_NAME, ImageWriter
 from quantvsr.media.images import DEFAULT_RATE, SUFFIXES
+from quantvsr.media.parts import PartsFolder
 from quantvsr.media.reader import ClipReader
+from quantvsr.media.segment_writer import ResumableImageWriter, SegmentedVideoWriter
 from quantvsr.media.types import ClipInfo
 from quantvsr.media.video_writer import VideoWriter
 
@@ -31,6 +34,7 @@ def open_writer(
     pixel_format: str | None = None,
     time_base: Fraction | None = None,
     overwrite: bool = False,
+    parts: PartsFolder | None = None,
 ) -> ClipWriter:
     """Prepare to write a clip; all that can be known to fail fails here, before any work.
 
@@ -48,6 +52,8 @@ def open_writer(
         pixel_format: FFmpeg's name, to overrule the choice (see `PIXEL_LAYOUTS`).
         time_base: Grid of the time stamps in seconds, to overrule the choice.
         overwrite: Whether an existing file or folder of our images may be replaced.
+        parts: Where finished parts are kept until all is written, so that a stopped run can go on; see the
+            writer's `finished`.
 
     Raises:
         BadInput: An argument or the place does not do, with the reason.
@@ -72,21 +78,21 @@ def open_writer(
         length = None if reader.stop is None else (reader.stop - reader.start) / job.rate
         job = dataclasses.replace(job, cut_start=reader.start > 0, cut_length=length)
     if chosen.name == "png":
-        return ImageWriter(job)
+        return ImageWriter(job) if parts is None else ResumableImageWriter(job, parts)
     container = container_for(chosen, target)
     name = pixel_format or chosen.pixel_format(info.bit_depth if info else 8, width, height)
     allowed = [f.name for f in Codec(chosen.encoder, "w").video_formats or []]
     if name not in PIXEL_LAYOUTS or name not in allowed:
         names = ", ".join(n for n in PIXEL_LAYOUTS if n in allowed)
         raise BadInput(f"{name} cannot be written as {chosen.title}; choose one of {names}.")
-    return VideoWriter(
-        job,
-        container=container,
-        quality=quality,
-        pixel_format=name,
-        time_base=time_base,
-        copy_streams=copy_streams,
-    )
+    how: dict[str, Any] = {
+        "container": container,
+        "quality": quality,
+        "pixel_format": name,
+        "time_base": time_base,
+        "copy_streams": copy_streams,
+    }
+    return VideoWriter(job, **how) if parts is None else SegmentedVideoWriter(job, parts, **how)
 
 
 def _check_place(target: Path, codec: OutputCodec, info: ClipInfo | None, overwrite: bool) -> None:
