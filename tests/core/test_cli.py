@@ -155,7 +155,7 @@ def test_every_command_explains_itself_with_an_example_that_parses(capsys):
 JOBS = [
     ["info"],
     ["analyze", "a.mp4", "b c.mp4", "--min-rank", "8", "--percentile", "0.2"],
-    ["quantize", "--bits", "4,8", "--method-profile", "reference", "--fresh", "--seed", "7"],
+    ["quantize", "--bits", "4,8", "--method", "quantvsr-reference", "--fresh", "--seed", "7"],
     ["upscale", "a.mp4", "--bits", "6", "--codec", "png", "--start", "3", "--frame-rate", "30000/1001"],
     ["compare", "a.mp4", "--shrink", "--minmax", "--checkpoint", "q", "--device", "cuda:1"],
     ["demo", "--clip", "it's.mp4", "--whole", "--model", "bundled"],

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quantvsr.errors import BadInput
+from quantvsr.methods.registry import get_method
 
 MIN_BITS, MAX_BITS = 2, 8
 
@@ -115,6 +116,10 @@ def _show_reference(value: str) -> str:
     return _show_path(value) if Path(value).expanduser().exists() else value
 
 
+def _parse_method(text: str) -> str:
+    return get_method(text).name
+
+
 TEXT = Kind(str, str, _exactly(str), _same, "NAME")
 PATH = Kind(str, _show_path, _exactly(str), _same, "PATH")
 REFERENCE = Kind(str, _show_reference, _exactly(str), _same, "MODEL")
@@ -122,6 +127,7 @@ INTEGER = Kind(int, str, _exactly(int), _same, "N")
 NUMBER = Kind(_parse_number, repr, _load_number, _same, "X")
 SWITCH = Kind(str, str, _exactly(bool), _same, "")
 RATE = Kind(_parse_rate, str, lambda value: _parse_rate(_exactly(str)(value)), str, "FPS")
+METHOD = Kind(_parse_method, str, lambda value: _parse_method(_exactly(str)(value)), _same, "METHOD")
 BITS = Kind(Bits.parse, str, lambda value: Bits.parse(_exactly(str)(value)), str, "BITS")
 
 

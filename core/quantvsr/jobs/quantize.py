@@ -17,7 +17,7 @@ class QuantizeResult(Result):
     Attributes:
         checkpoint: The checkpoint's folder.
         bits: Bits of weights and activations.
-        method_profile: Profile of the method.
+        method: The method.
         layers: Number of quantized layers.
         bytes_fp32: Weights and biases of these layers in FP32.
         bytes_lowbit: All stored parts of these layers, as on disk.
@@ -31,7 +31,7 @@ class QuantizeResult(Result):
 
     checkpoint: Path
     bits: Bits
-    method_profile: str
+    method: str
     layers: int
     bytes_fp32: int
     bytes_lowbit: int
@@ -47,7 +47,7 @@ class QuantizeResult(Result):
         """Size, loss and time."""
         sizes = f"{megabytes(self.bytes_fp32)} -> {megabytes(self.bytes_lowbit)}"
         rows = [
-            ("Quantized", f"{self.layers} layers to {self.bits} ({self.method_profile})"),
+            ("Quantized", f"{self.layers} layers to {self.bits} ({self.method})"),
             ("Size", f"{sizes} ({self.reduction:.2%} smaller, {self.effective_bits:.2f} bits a weight)"),
         ]
         if self.loss_first is not None and self.loss_last is not None:

@@ -4,12 +4,29 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from quantvsr.jobs.base import Job
-from quantvsr.jobs.options import BITS, INTEGER, NUMBER, PATH, RATE, REFERENCE, SWITCH, TEXT, Bits, option
+from quantvsr.jobs.options import (
+    BITS,
+    INTEGER,
+    METHOD,
+    NUMBER,
+    PATH,
+    RATE,
+    REFERENCE,
+    SWITCH,
+    TEXT,
+    Bits,
+    option,
+)
 from quantvsr.jobs.presets import preset_names
+from quantvsr.methods import methods
 
 BUNDLED = "bundled"
-PROFILES = ("default", "reference", "minmax")
 CODECS = ("h264", "h265", "av1", "ffv1", "prores", "png")
+METHOD_DEFAULT = "quantvsr"
+METHOD_HELP = (
+    f"Method: {', '.join(methods())}; parts of quantvsr can be changed by switches, for example "
+    "quantvsr+no-bias+rank-32."
+)
 _FOUR = Bits(4, 4)
 
 
@@ -35,12 +52,7 @@ class MethodSettings(ModelSettings):
         BITS, "Bits 2..8: 4, or W4A8 for weights and activations.", default=_FOUR
     )
     preset: str = option(TEXT, "Calibration budget.", default="quick", choices=preset_names())
-    method_profile: str = option(
-        TEXT,
-        "Method: default, reference (as published, quirks included), or minmax (plain, nothing trained).",
-        default="default",
-        choices=PROFILES,
-    )
+    method: str = option(METHOD, METHOD_HELP, default=METHOD_DEFAULT)
     min_rank: int | None = option(INTEGER, "Smallest rank; the profile's if left out.", default=None, least=0)
     max_rank: int | None = option(INTEGER, "Largest rank; the profile's if left out.", default=None, least=0)
     percentile: float | None = option(

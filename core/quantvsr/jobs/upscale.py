@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantvsr.jobs.base import Result, register
-from quantvsr.jobs.options import BITS, INTEGER, PATH, SWITCH, TEXT, Bits, option
+from quantvsr.jobs.options import BITS, INTEGER, METHOD, PATH, SWITCH, TEXT, Bits, option
 from quantvsr.jobs.presets import preset_names
-from quantvsr.jobs.settings import CODECS, PROFILES, ModelSettings, PictureSettings
+from quantvsr.jobs.settings import CODECS, METHOD_DEFAULT, METHOD_HELP, ModelSettings, PictureSettings
 from quantvsr.progress import Progress
 
 
@@ -16,7 +16,9 @@ class UpscaleResult(Result):
 
     Attributes:
         out: The video or the folder of pictures.
-        frames: Number of frames.
+        frames: Number of frames that the written output holds, counted in it.
+        duration: Seconds that the written output lasts, measured in it; None for pictures.
+        resumed: Frames that an interrupted run had left.
         width, height: Size of a frame.
         precision: "fp" or bits, such as "W4A4".
         execution: How integer values are computed; None in full precision.
@@ -27,6 +29,8 @@ class UpscaleResult(Result):
 
     out: Path
     frames: int
+    duration: float | None
+    resumed: int
     width: int
     height: int
     precision: str
@@ -38,10 +42,11 @@ class UpscaleResult(Result):
     def rows(self) -> list[tuple[str, str]]:
         """Size, time and memory."""
         took = self.seconds.get("upscale", 0.0)
+        length = "" if self.duration is None else f", {self.duration:.2f} s"
         how = "full precision" if self.execution is None else f"{self.precision}, {self.execution}"
         return [
-            ("Video", f"{self.frames} frames of {self.width}x{self.height} ({how})"),
-            ("Time", f"{took:.1f} s ({took / max(self.frames, 1):.2f} s a frame)"),
+            ("Video", f"{self.frames} frames of {self.width}x{self.height}{length} ({how})"),
+            ("Time", f"{took:.1f} s ({took / max(self.frames - self.resumed, 1):.2f} s a frame)"),
             ("Peak memory", f"{self.peak_memory / 1e9:.2f} GB"),
             ("Written to", str(self.out)),
         ]
@@ -56,7 +61,8 @@ class UpscaleJob(PictureSettings, ModelSettings):
     details = (
         "CLIP is a video or a folder of pictures of any length and size. Sound and subtitles are copied. "
         "With --checkpoint the quantized model runs; with --bits alone a checkpoint is made from the bundled "
-        "clips once and kept for the next time."
+        "clips once and kept for the next time. Stopped at any moment, the same command goes on from the parts that "
+        "wait beside the output in NAME.parts."
     )
     example = "quantvsr upscale walk.mp4 --bits 4 --out walk_x4.mp4"
 
@@ -69,11 +75,12 @@ class UpscaleJob(PictureSettings, ModelSettings):
         BITS, "Quantize to so many bits: 4, or W4A8.", default=None
     )
     preset: str = option(TEXT, "Calibration budget with --bits.", default="quick", choices=preset_names())
-    method_profile: str = option(TEXT, "Method with --bits.", default="default", choices=PROFILES)
+    method: str = option(METHOD, f"With --bits. {METHOD_HELP}", default=METHOD_DEFAULT)
     codec: str = option(TEXT, "Video codec; png writes a folder of pictures.", default="h264", choices=CODECS)
     quality: int = option(
         INTEGER, "Quality: 0 is best, 18 looks clean, 51 is worst.", default=18, least=0, most=51
     )
+    streams: bool = option(SWITCH, "Copy sound, subtitles, chapters and tags of the clip.", default=True)
     overwrite: bool = option(SWITCH, "Replace an existing output.", default=False, reproducible=False)
 
     def run(self, progress: Progress) -> UpscaleResult:

@@ -7,7 +7,7 @@ from typing import Any
 
 from quantvsr.errors import BadInput
 from quantvsr.jobs.options import Bits
-from quantvsr.jobs.settings import BUNDLED
+from quantvsr.jobs.settings import BUNDLED, METHOD_DEFAULT
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Settings:
         clips: Clips in the order of the page.
         bits: Bits of weights and activations of all layers.
         preset: Calibration budget.
-        method_profile: `default`, `reference` or `minmax`.
+        method: Name of the method, see `quantvsr.methods`.
         samples: Calibration samples in all; None for the preset's.
         keep_steps: Recorded sampling steps of each window; None for the preset's.
         crop: Edge of recorded windows in LQ pixels; None for the preset's.
@@ -79,7 +79,7 @@ class Settings:
     clips: tuple[ClipEntry, ...] = ()
     bits: Bits = Bits(4, 4)  # noqa: RUF009  (frozen)
     preset: str = "quick"
-    method_profile: str = "default"
+    method: str = METHOD_DEFAULT
     samples: int | None = None
     keep_steps: int | None = None
     crop: int | None = None

@@ -50,7 +50,7 @@ def test_another_model_is_analysed_anew(make_model, clip, tmp_path):
 
 
 def test_the_reference_has_its_own_rule(model, clip, tmp_path):
-    result = run(job(model, tmp_path / "out", clip, method_profile="reference"))
+    result = run(job(model, tmp_path / "out", clip, method="quantvsr-reference"))
     assert json.loads(result.ranks.read_text())["settings"]["rule"] == "reference"
 
 

@@ -94,21 +94,21 @@ def test_a_finished_job_is_not_done_again_unless_fresh(finished, tmp_path):
     assert listener.seen
 
 
-@pytest.mark.parametrize("profile", ["reference", "minmax"])
+@pytest.mark.parametrize("method", ["quantvsr-reference", "maxmin"])
 @pytest.mark.parametrize("bits", [Bits(2, 8), Bits(6, 6)])
-def test_every_method_makes_a_checkpoint_that_runs(model, clip, tmp_path, profile, bits):
-    result = run(job(model, tmp_path / "q", clip, method_profile=profile, bits=bits))
+def test_every_method_makes_a_checkpoint_that_runs(model, clip, tmp_path, method, bits):
+    result = run(job(model, tmp_path / "q", clip, method=method, bits=bits))
     upscaled = run(
         UpscaleJob(
             clip=str(clip), out=str(tmp_path / "out.mp4"), model=str(model), checkpoint=str(tmp_path / "q")
         )
     )
     assert (upscaled.precision, upscaled.execution) == (str(bits), "simulated")
-    assert (result.loss_first is None) == (profile == "minmax")
+    assert (result.loss_first is None) == (method == "maxmin")
 
 
 def test_plain_minmax_needs_no_clips(model, tmp_path):
-    assert run(job(model, tmp_path / "q", method_profile="minmax")).layers == 3
+    assert run(job(model, tmp_path / "q", method="maxmin")).layers == 3
 
 
 def test_ranks_can_be_given(model, clip, tmp_path):
@@ -201,7 +201,7 @@ def test_nan_in_the_activations_names_the_layer(make_model, clip, tmp_path, caps
     weights = load_file(folder / "weights.safetensors")
     weights["conv_in.bias"] = torch.full_like(weights["conv_in.bias"], float("nan"))
     save_file(weights, folder / "weights.safetensors")
-    run(job(folder, tmp_path / "q", method_profile="minmax"))
+    run(job(folder, tmp_path / "q", method="maxmin"))
     code, err = _upscale(folder, clip, tmp_path / "q", tmp_path, capsys)
     assert code == 2
     assert "middle" in err

@@ -2,7 +2,6 @@
 
 import functools
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,10 @@ from quantvsr.jobs.work.clips import LearnClip, learn_clips
 from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers
+from quantvsr.methods import get_method
 from quantvsr.models.registry import model_path, recognise
 from quantvsr.progress import Progress
 from quantvsr.upscale.charts import complexity_scatter, rank_bars
-
-# Which statistics and which rank rule go with a method; plain min-max has no ranks, so its are ours.
-_STATISTICS = {"reference": "reference by layout"}
-_RANKS: dict[str, Callable[..., RankSettings]] = {"reference": RankSettings.reference}
 
 
 @register("reference by layout")
@@ -75,9 +71,7 @@ def analyze(job: AnalyzeJob, progress: Progress) -> AnalyzeResult:
     ledger = Ledger(make_folder(folder / "work"))
     found = run_analysis(job, clips, folder, ledger, progress)
     store = SampleStore(found.samples)
-    cost = CostModel(found.shapes, layer_config(job.method_profile, job.bits)).estimate(
-        found.allocation.ranks
-    )
+    cost = CostModel(found.shapes, layer_config(job.method, job.bits)).estimate(found.allocation.ranks)
     return AnalyzeResult(
         out=folder,
         complexity=found.complexity,
@@ -110,6 +104,7 @@ def run_analysis(
     samples, complexity, ranks = folder / "work" / "samples", folder / "complexity.npz", folder / "ranks.json"
     charts = (folder / "complexity.png", folder / "ranks.png")
     digest = source_hash(job.model)
+    statistics = get_method(job.method).recipe.statistics
 
     def record(inner: Progress) -> dict[str, Any]:
         adapter = open_full(job)
@@ -135,14 +130,14 @@ def run_analysis(
 
     def look(inner: Progress) -> dict[str, Any]:
         adapter = open_full(job)
-        layers = quantize_layers(adapter, layer_config(job.method_profile, job.bits), 0, job.seed)
+        layers = quantize_layers(adapter, layer_config(job.method, job.bits), 0, job.seed)
         seen = observe(
             adapter.denoiser,
             layers,
             SampleStore(samples),
             adapter.layout,
             frames=adapter.window,
-            kind=_STATISTICS.get(job.method_profile, "default"),
+            kind=statistics,
             device=adapter.device,
             progress=inner,
         )
@@ -151,7 +146,7 @@ def run_analysis(
 
     observed = ledger.stage(
         "observe",
-        {"samples": recorded.key, "method": job.method_profile},
+        {"samples": recorded.key, "statistics": statistics},
         [complexity],
         look,
         progress.stage("observe", 0.6, 0.95),
@@ -161,7 +156,7 @@ def run_analysis(
     settings_of_ranks = rank_settings(job)
 
     def share(inner: Progress) -> dict[str, Any]:
-        model = CostModel(shapes, layer_config(job.method_profile, job.bits))
+        model = CostModel(shapes, layer_config(job.method, job.bits))
         found = allocate(table, settings_of_ranks, cost=model)
         content = {**found.to_json(), "bits": str(job.bits), "model": digest}
         content["shapes"] = observed.figures["shapes"]
@@ -175,8 +170,7 @@ def run_analysis(
         {
             "complexity": observed.key,
             "ranks": settings_of_ranks.to_json(),
-            "bits": str(job.bits),
-            "method": job.method_profile,
+            "layer": layer_config(job.method, job.bits).to_json(),
         },
         [ranks, *charts],
         share,
@@ -193,7 +187,7 @@ def rank_settings(job: MethodSettings) -> RankSettings:
     """
     given = {"min_rank": job.min_rank, "max_rank": job.max_rank, "percentile": job.percentile}
     chosen = {name: value for name, value in given.items() if value is not None}
-    return _RANKS.get(job.method_profile, RankSettings)(**chosen)
+    return get_method(job.method).recipe.ranks(chosen)
 
 
 def draw_charts(table: ComplexityTable, allocation: Allocation, charts: tuple[Path, Path]) -> None:

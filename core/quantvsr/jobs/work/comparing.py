@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quantvsr import __version__
+from quantvsr.errors import BadInput
 from quantvsr.files import atomic_json, make_folder
 from quantvsr.hashing import hash_file
 from quantvsr.jobs.compare import CompareJob, CompareResult
@@ -17,14 +18,15 @@ from quantvsr.jobs.work.clips import Piece
 from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.lowbit import cached_checkpoint, open_lowbit, watch_values
 from quantvsr.jobs.work.machine import choose_device, execution_backends
-from quantvsr.jobs.work.models import minmax, open_full, quantize_layers
+from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers
 from quantvsr.jobs.work.quantization import checkpoint_file
 from quantvsr.jobs.work.scene import Scene, prepare_scene
 from quantvsr.jobs.work.versions import Run, Shown, Version, draw_comparison, make_versions, measure_versions
+from quantvsr.methods import get_method
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.models.registry import recognise
 from quantvsr.progress import Progress
-from quantvsr.quant.checkpoint import read_checkpoint_info
+from quantvsr.quant.checkpoint import CheckpointInfo, read_checkpoint_info
 from quantvsr.upscale.charts import QualityPanel, quality_bars
 from quantvsr.upscale.memory import peak_memory
 
@@ -43,8 +45,6 @@ _KEYS = (
     "warp_error_lowbit",
     "warp_error_minmax",
 )
-# Names of methods in the comparison, by their profile.
-_METHODS = {"default": "QuantVSR", "reference": "QuantVSR as published", "minmax": "plain min-max"}
 
 
 def compare(job: CompareJob, progress: Progress) -> CompareResult:
@@ -130,7 +130,7 @@ def report_comparison(
     info = read_checkpoint_info(candidates.checkpoint)
     config = next(iter(info.layers.values()))["config"]
     bits = Bits(config["weight_bits"], config["activation_bits"])
-    versions = _versions(job, candidates, bits, _METHODS.get(config["profile"], "low bit"))
+    versions = _versions(job, candidates, bits, _title(info))
     frames = folder / "frames"
     keys = make_versions(scene, versions, run, frames, ledger, progress.stage("upscale", 0.0, 0.8))
     figures = measure_versions(scene, frames, keys, ledger, progress.stage("measure", 0.8, 0.92))
@@ -175,6 +175,15 @@ def report_comparison(
     return CompareResult(out=folder, video=video, frames=frames, charts=charts, metrics=metrics)
 
 
+def _title(info: CheckpointInfo) -> str:
+    """Which method made a checkpoint, for a person."""
+    try:
+        return get_method(str(info.meta.get("method"))).title
+    except BadInput:
+        # Made by a program that knew other methods.
+        return "low bit"
+
+
 def _draw_quality(
     path: Path, versions: list[Version], figures: Mapping[str, float | None], scene: Scene
 ) -> Path:
@@ -210,7 +219,7 @@ def _versions(job: MethodSettings, candidates: Candidates, bits: Bits, method: s
 
     def plain(progress: Progress) -> VSRAdapter:
         adapter = open_full(job)
-        layers = quantize_layers(adapter, minmax(bits.weights, bits.activations), 0, 0)
+        layers = quantize_layers(adapter, layer_config("maxmin", bits), 0, 0)
         layers.set_mode("frozen")
         watch_values(layers, adapter.device)
         return adapter

@@ -12,7 +12,7 @@ from quantvsr.jobs.work.clips import Piece, bundled_clips, learn_clips
 from quantvsr.jobs.work.comparing import Candidates, report_comparison
 from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.machine import choose_device
-from quantvsr.jobs.work.quantization import PLAIN, run_quantization
+from quantvsr.jobs.work.quantization import run_quantization, uses_samples
 from quantvsr.jobs.work.scene import SCALE, prepare_scene
 from quantvsr.jobs.work.versions import Run
 from quantvsr.models.registry import recognise
@@ -39,7 +39,7 @@ def demo(job: DemoJob, progress: Progress) -> CompareResult:
     piece, truth, shown = _choose_clip(job, progress)
     recognise(job.model)
     choose_device(job.device)
-    clips = [] if job.method_profile in PLAIN else learn_clips((), without=shown)
+    clips = learn_clips((), without=shown) if uses_samples(job) else []
     ledger = Ledger(make_folder(folder / "work"))
     scene = prepare_scene(truth, piece, folder / "frames", ledger, progress.stage("prepare", 0.0, 0.02))
     done = run_quantization(job, clips, folder, ledger, progress.stage("quantize", 0.02, 0.55))

@@ -14,7 +14,7 @@ from quantvsr.jobs.work.clips import learn_clips
 from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import ModelChoice, open_full
-from quantvsr.jobs.work.quantization import PLAIN, run_quantization
+from quantvsr.jobs.work.quantization import run_quantization, uses_samples
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.progress import Progress
 from quantvsr.quant.checkpoint import CheckpointInfo, load_checkpoint
@@ -84,14 +84,14 @@ def cached_checkpoint(job: MethodSettings, progress: Progress) -> Path:
         "model": job.model,
         "bits": str(job.bits),
         "preset": job.preset,
-        "method": job.method_profile,
+        "method": job.method,
         "ranks": [job.min_rank, job.max_rank, job.percentile],
         "steps": job.steps,
         "seed": job.seed,
         "device": choose_device(job.device).type,
     }
-    name = f"{Path(job.model).name}-{job.bits}-{job.method_profile}-{job.preset}-{hash_json(settings)[:10]}"
+    name = f"{Path(job.model).name}-{job.bits}-{job.method}-{job.preset}-{hash_json(settings)[:10]}"
     folder = cache_folder() / "checkpoints" / name
     # The records know the hashes of the model and the clips: after a change of either it is made anew.
-    clips = [] if job.method_profile in PLAIN else learn_clips(())
+    clips = learn_clips(()) if uses_samples(job) else []
     return run_quantization(job, clips, folder, Ledger(folder / "work"), progress).checkpoint

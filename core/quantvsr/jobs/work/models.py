@@ -5,9 +5,10 @@ from typing import Protocol
 
 from quantvsr.jobs.options import Bits
 from quantvsr.jobs.work.machine import choose_device, quiet_loading
+from quantvsr.methods import get_method
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.models.registry import open_model
-from quantvsr.quant.config import PROFILES, LayerQuantConfig
+from quantvsr.quant.config import LayerQuantConfig
 from quantvsr.quant.surgery import LayerMap, quantize_model
 
 
@@ -30,28 +31,9 @@ def open_full(job: ModelChoice) -> VSRAdapter:
         return open_model(job.model, choose_device(job.device))
 
 
-def minmax(weight_bits: int, activation_bits: int) -> LayerQuantConfig:
-    """Plain quantization: ranges from smallest to largest value, nothing rotated, split or trained."""
-    return LayerQuantConfig(
-        weight_bits,
-        activation_bits,
-        activation_granularity="tensor",
-        parts=1,
-        rotation="none",
-        low_rank=False,
-        bias_alignment=False,
-        weight_range="frozen",
-        weight_clip_search=False,
-        activation_clip="none",
-        activation_shift=False,
-        profile="minmax",
-    )
-
-
-def layer_config(profile: str, bits: Bits) -> LayerQuantConfig:
-    """The settings of quantized layers behind a method profile's name."""
-    known = {**PROFILES, "minmax": minmax}
-    return known[profile](bits.weights, bits.activations)
+def layer_config(method: str, bits: Bits) -> LayerQuantConfig:
+    """The settings of quantized layers behind a method's name."""
+    return get_method(method).recipe.layer(bits.weights, bits.activations)
 
 
 def quantize_layers(

@@ -19,6 +19,7 @@ from quantvsr.jobs.work.clips import LearnClip, learn_clips
 from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.machine import choose_device, execution_backends
 from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers
+from quantvsr.methods import get_method
 from quantvsr.models.registry import recognise
 from quantvsr.progress import Progress
 from quantvsr.quant.checkpoint import CheckpointInfo, save_checkpoint
@@ -27,8 +28,6 @@ from quantvsr.upscale.charts import LossCurve, loss_curves
 from quantvsr.upscale.memory import peak_memory
 
 CHECKPOINT = "checkpoint.safetensors"
-# Methods that train nothing and need no calibration samples.
-PLAIN = ("minmax",)
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
         raise BadInput(f"{folder} looks like a file; --out of 'quantize' is a folder.")
     recognise(job.model)
     device = choose_device(job.device)
-    clips = [] if job.method_profile in PLAIN else learn_clips(job.clips)
+    clips = learn_clips(job.clips) if uses_samples(job) else []
     work = make_folder(folder / "work")
     if job.fresh:
         forget(work)
@@ -66,7 +65,7 @@ def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
     return QuantizeResult(
         checkpoint=done.checkpoint,
         bits=job.bits,
-        method_profile=job.method_profile,
+        method=job.method,
         layers=figures["layers"],
         bytes_fp32=figures["bytes_fp32"],
         bytes_lowbit=figures["bytes_lowbit"],
@@ -110,7 +109,7 @@ def run_quantization(
     Raises:
         BadInput: A clip, the model or the ranks cannot be used.
     """
-    if job.method_profile in PLAIN:
+    if not uses_samples(job):
         return _encode_plain(job, folder, ledger, progress)
     given = None if ranks is None else read_ranks(ranks)
     analysis = run_analysis(job, list(clips), folder, ledger, progress.stage("analyze", 0.0, 0.25))
@@ -121,9 +120,7 @@ def run_quantization(
 
     def work(inner: Progress) -> dict[str, Any]:
         adapter = open_full(job)
-        layers = quantize_layers(
-            adapter, layer_config(job.method_profile, job.bits), allocation.ranks, job.seed
-        )
+        layers = quantize_layers(adapter, layer_config(job.method, job.bits), allocation.ranks, job.seed)
         snapshots = folder / "work" / "snapshots"
         result = refine(
             adapter.denoiser,
@@ -148,8 +145,8 @@ def run_quantization(
         {
             "analysis": analysis.key,
             "ranks": allocation.ranks,
-            "bits": str(job.bits),
-            "method": job.method_profile,
+            "layer": layer_config(job.method, job.bits).to_json(),
+            "recipe": get_method(job.method).recipe.to_json(),
             "refine": settings.to_json(),
             "seed": job.seed,
         },
@@ -166,7 +163,7 @@ def _encode_plain(job: MethodSettings, folder: Path, ledger: Ledger, progress: P
 
     def work(inner: Progress) -> dict[str, Any]:
         adapter = open_full(job)
-        layers = quantize_layers(adapter, layer_config(job.method_profile, job.bits), 0, job.seed)
+        layers = quantize_layers(adapter, layer_config(job.method, job.bits), 0, job.seed)
         inner.check()
         layers.set_mode("frozen")
         info = save_checkpoint(checkpoint, adapter.denoiser, _meta(job, ()))
@@ -174,8 +171,7 @@ def _encode_plain(job: MethodSettings, folder: Path, ledger: Ledger, progress: P
 
     settings = {
         "model": source_hash(job.model),
-        "bits": str(job.bits),
-        "method": job.method_profile,
+        "layer": layer_config(job.method, job.bits).to_json(),
         "seed": job.seed,
     }
     stage = progress.stage("quantize", 0.0, 1.0)
@@ -185,11 +181,12 @@ def _encode_plain(job: MethodSettings, folder: Path, ledger: Ledger, progress: P
 
 def refine_settings(job: MethodSettings) -> RefineConfig:
     """The training settings of a job's method and budget."""
-    budget = preset(job.preset).refine
-    if job.method_profile == "reference":
-        published = RefineConfig.reference(budget.updates, budget.accumulation)
-        return replace(published, snapshot_every=budget.snapshot_every, seed=job.seed)
-    return replace(budget, seed=job.seed)
+    return get_method(job.method).recipe.training(replace(preset(job.preset).refine, seed=job.seed))
+
+
+def uses_samples(job: MethodSettings) -> bool:
+    """Whether the job's method needs calibration samples."""
+    return get_method(job.method).recipe.uses_samples
 
 
 def checkpoint_file(path: str) -> Path:
@@ -214,7 +211,7 @@ def _meta(job: MethodSettings, clips: Sequence[LearnClip]) -> dict[str, Any]:
         "program": __version__,
         "model": job.model,
         "bits": str(job.bits),
-        "method_profile": job.method_profile,
+        "method": job.method,
         "preset": job.preset,
         "seed": job.seed,
         "clips": [{"name": clip.name, "sha256": clip.digest} for clip in clips],

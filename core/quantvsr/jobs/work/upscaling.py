@@ -1,20 +1,29 @@
 """Enlarging a clip: reader, model, writer, one frame after another."""
 
+import sys
 import time
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
+import av
+
+from quantvsr import __version__
 from quantvsr.errors import BadInput
+from quantvsr.hashing import hash_file, hash_json
 from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.upscale import UpscaleJob, UpscaleResult
+from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece, likely_frames, tell_warnings
 from quantvsr.jobs.work.lowbit import cached_checkpoint, open_lowbit
 from quantvsr.jobs.work.machine import execution_backends
 from quantvsr.jobs.work.models import open_full
 from quantvsr.jobs.work.quantization import checkpoint_file
 from quantvsr.media.codecs import CODECS, check_output_size, container_for, find_codec
+from quantvsr.media.parts import PartsFolder
 from quantvsr.media.reader import ClipReader
+from quantvsr.media.segment_writer import check_written
 from quantvsr.media.types import Frame
 from quantvsr.media.writer import open_writer
 from quantvsr.models.adapter import VSRAdapter
@@ -25,7 +34,8 @@ from quantvsr.upscale.engine import DEFAULT_OVERLAP, DEFAULT_TILE, UpscaleReport
 def upscale(job: UpscaleJob, progress: Progress) -> UpscaleResult:
     """Enlarge a clip in full precision, with a given checkpoint, or with one made for it.
 
-    Everything that can be known to fail fails before the model runs.
+    Everything that can be known to fail fails before the model runs. Finished parts wait beside the output, so
+    that the same job goes on where it was stopped.
     """
     seconds: dict[str, float] = {}
     if job.checkpoint is not None and job.bits is not None:
@@ -36,11 +46,12 @@ def upscale(job: UpscaleJob, progress: Progress) -> UpscaleResult:
         height, width = piece.size(reader)
         _check_target(target, job, reader, width, height)
         began = time.perf_counter()
-        adapter, precision, execution = _open(job, progress.stage("prepare", 0.0, _prepare_share(job)))
+        found = _open(job, progress.stage("prepare", 0.0, _prepare_share(job)))
+        adapter = found.adapter
         seconds["prepare"] = time.perf_counter() - began
         began = time.perf_counter()
-        report = UpscaleReport()
-        stage = progress.stage("upscale", _prepare_share(job), 1.0)
+        parts = PartsFolder(target, _key(job, piece, found))
+        report = UpscaleReport(tile=parts.state.get("tile", job.tile or DEFAULT_TILE))
         with open_writer(
             target,
             width * adapter.scale,
@@ -48,29 +59,75 @@ def upscale(job: UpscaleJob, progress: Progress) -> UpscaleResult:
             codec=job.codec,
             quality=job.quality,
             source=reader,
+            copy_streams=job.streams,
             overwrite=job.overwrite,
+            parts=parts,
         ) as writer:
+            resumed = writer.finished
+            stage = _stage(progress, job, resumed, likely_frames(reader))
             frames = run_model(
-                adapter, piece, reader, job.seed, job.steps, stage, report, tile=job.tile, overlap=job.overlap
+                adapter,
+                piece,
+                reader,
+                job.seed,
+                job.steps,
+                stage,
+                report,
+                tile=parts.state.get("tile", job.tile),
+                overlap=parts.state.get("overlap", job.overlap),
+                done=resumed,
             )
+            tile = None
             with closing(frames):
                 for frame in frames:
+                    if tile not in (None, report.tile):
+                        # Memory ran out: a run that goes on later must not try the large tiles again.
+                        parts.remember(tile=report.tile, overlap=report.overlap)
+                    tile = report.tile
                     writer.write(frame.rgb, frame.time, frame.duration)
+        written = check_written(target, writer.frames, writer.duration)
         seconds["upscale"] = time.perf_counter() - began
         tell_warnings(reader, progress)
         for text in writer.notes:
             progress.warn(text)
     return UpscaleResult(
         out=target,
-        frames=report.frames,
+        frames=written.frames,
+        duration=written.seconds,
+        resumed=resumed,
         width=width * adapter.scale,
         height=height * adapter.scale,
-        precision=precision,
-        execution=execution,
+        precision=found.precision,
+        execution=found.execution,
         seconds={name: round(value, 3) for name, value in seconds.items()},
         peak_memory=report.peak_ram or 0,
         peak_device_memory=report.peak_gpu,
     )
+
+
+def _key(job: UpscaleJob, piece: Piece, found: "_Opened") -> str:
+    """Hash of everything that decides the output's pictures and their coding."""
+    return hash_json(
+        {
+            "program": __version__,
+            "encoder": av.library_versions,
+            "job": job.settings_hash(),
+            "clip": piece.to_json(),
+            "model": source_hash(job.model),
+            "checkpoint": None if found.checkpoint is None else hash_file(found.checkpoint),
+            "device": found.adapter.device.type,
+        }
+    )
+
+
+def _stage(progress: Progress, job: UpscaleJob, done: int, total: int | None) -> Progress:
+    """The part of the progress that is left when some frames are done."""
+    share = _prepare_share(job)
+    begin = share + (1 - share) * (min(done / total, 1.0) if total else 0.0)
+    stage = progress.stage("upscale", begin, 1.0)
+    if done:
+        stage.report(0.0, f"going on at frame {done + 1}")
+    return stage
 
 
 def run_model(
@@ -84,6 +141,7 @@ def run_model(
     *,
     tile: int | None = None,
     overlap: int | None = None,
+    done: int = 0,
 ) -> Generator[Frame]:
     """The enlarged frames of a piece of a clip, as they are asked for.
 
@@ -97,9 +155,11 @@ def run_model(
         report: Filled in.
         tile: Largest side of a tile in LQ pixels; None for the engine's.
         overlap: Overlap of tiles; None for the engine's, or less where tiles are small.
+        done: Frames at the start of the piece that need not be computed, because they are there already.
     """
     side = DEFAULT_TILE if tile is None else tile
     shared = min(DEFAULT_OVERLAP, side // 4) if overlap is None else overlap
+    total = likely_frames(reader)
     yield from upscale_clip(
         adapter,
         piece.frames(reader),
@@ -107,7 +167,8 @@ def run_model(
         steps=steps,
         tile=side,
         overlap=shared,
-        total=likely_frames(reader),
+        wanted=range(done, sys.maxsize) if done else None,
+        total=None if total is None else max(total - done, 1),
         progress=progress,
         report=report,
     )
@@ -139,10 +200,19 @@ def _prepare_share(job: UpscaleJob) -> float:
     return 0.5 if job.bits is not None else 0.02
 
 
-def _open(job: UpscaleJob, progress: Progress) -> tuple[VSRAdapter, str, str | None]:
-    """The model of the job, its precision, and how its integers are computed."""
+@dataclass(frozen=True)
+class _Opened:
+    """The model of a job, its precision, how its integers are computed, and its checkpoint."""
+
+    adapter: VSRAdapter
+    precision: str = "fp"
+    execution: str | None = None
+    checkpoint: Path | None = None
+
+
+def _open(job: UpscaleJob, progress: Progress) -> _Opened:
     if job.checkpoint is None and job.bits is None:
-        return open_full(job), "fp", None
+        return _Opened(open_full(job))
     if job.checkpoint is not None:
         checkpoint = checkpoint_file(job.checkpoint)
     else:
@@ -154,8 +224,8 @@ def _open(job: UpscaleJob, progress: Progress) -> tuple[VSRAdapter, str, str | N
             steps=job.steps,
             bits=job.bits,
             preset=job.preset,
-            method_profile=job.method_profile,
+            method=job.method,
         )
         checkpoint = cached_checkpoint(method, progress)
     found = open_lowbit(job, checkpoint)
-    return found.adapter, found.bits, execution_backends()[0]
+    return _Opened(found.adapter, found.bits, execution_backends()[0], checkpoint)
