@@ -61,8 +61,8 @@ class UpscaleJob(PictureSettings, ModelSettings):
     details = (
         "CLIP is a video or a folder of pictures of any length and size. Sound and subtitles are copied. "
         "With --checkpoint the quantized model runs; with --bits alone a checkpoint is made from the bundled "
-        "clips once and kept for the next time. Stopped at any moment, the same command goes on from the parts that "
-        "wait beside the output in NAME.parts."
+        "clips once and kept for the next time. Stopped at any moment, the same command goes on from the "
+        "parts that wait beside the output in NAME.parts."
     )
     example = "quantvsr upscale walk.mp4 --bits 4 --out walk_x4.mp4"
 

@@ -9,7 +9,7 @@ from quantvsr.errors import BadInput, Cancelled, DiskFull
 from quantvsr.jobs import UpscaleJob, run
 from quantvsr.jobs.options import Bits
 from quantvsr.jobs.settings import CODECS
-from quantvsr.media import codecs, probe
+from quantvsr.media import codecs, open_clip, probe, segment_writer
 from quantvsr.progress import Progress
 
 
@@ -128,3 +128,60 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(model, clip, tmp
     with pytest.raises(BadInput, match=words):
         run(UpscaleJob(**given))
     assert not (tmp_path / "new").exists() or names(tmp_path / "new") == []
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "png"])
+def test_a_stopped_job_goes_on_where_it_was(model, make_clip, tmp_path, codec, monkeypatch):
+    monkeypatch.setattr(segment_writer, "SEGMENT_FRAMES", 4)
+    clip = make_clip("long", count=14)
+    ending = "" if codec == "png" else ".mkv"
+
+    def job(name):
+        return UpscaleJob(
+            clip=str(clip), out=str(tmp_path / f"{name}{ending}"), model=str(model), codec=codec
+        )
+
+    def frames(name):
+        with open_clip(tmp_path / f"{name}{ending}") as reader:
+            return np.stack([frame.rgb for frame in reader])
+
+    whole = run(job("whole"))
+    assert (whole.frames, whole.resumed) == (14, 0)
+    said = []
+
+    class StopLate(Progress):
+        def report(self, fraction, message="", **payload):
+            said.append(message)
+            if "frame 13 of 14" in message and "going" not in message:
+                self.cancel()
+
+    with pytest.raises(Cancelled):
+        run(job("part"), StopLate())
+    parts = tmp_path / f"part{ending}.parts"
+    assert parts.is_dir()
+    again = Told()
+    result = run(job("part"), again)
+    assert result.frames == 14
+    assert result.resumed == 8
+    assert result.duration == (None if codec == "png" else pytest.approx(14 / 25, abs=0.01))
+    assert again.told[0][0] > 0.5
+    assert not parts.exists()
+    assert np.array_equal(frames("part"), frames("whole"))
+
+
+class Told(Progress):
+    """Keeps what a stage named `upscale` reports."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+
+    def report(self, fraction, message="", **payload):
+        if payload.get("stage") == "upscale":
+            self.told.append((fraction, message))
+
+
+def test_sound_can_be_left_out(model, clip, tmp_path):
+    job = UpscaleJob(clip=str(clip), out=str(tmp_path / "a.mp4"), model=str(model), streams=False)
+    assert "--no-streams" in job.command()
+    assert run(job).frames == 6

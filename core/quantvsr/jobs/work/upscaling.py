@@ -34,8 +34,8 @@ from quantvsr.upscale.engine import DEFAULT_OVERLAP, DEFAULT_TILE, UpscaleReport
 def upscale(job: UpscaleJob, progress: Progress) -> UpscaleResult:
     """Enlarge a clip in full precision, with a given checkpoint, or with one made for it.
 
-    Everything that can be known to fail fails before the model runs. Finished parts wait beside the output, so
-    that the same job goes on where it was stopped.
+    Everything that can be known to fail fails before the model runs. Finished parts wait beside the output,
+    so that the same job goes on where it was stopped.
     """
     seconds: dict[str, float] = {}
     if job.checkpoint is not None and job.bits is not None:
