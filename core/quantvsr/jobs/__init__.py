@@ -7,6 +7,7 @@ from quantvsr.jobs.quantize import QuantizeJob  # isort: skip
 from quantvsr.jobs.upscale import UpscaleJob  # isort: skip
 from quantvsr.jobs.compare import CompareJob  # isort: skip
 from quantvsr.jobs.demo import DemoJob  # isort: skip
+from quantvsr.jobs.measure import MeasureJob  # isort: skip
 from quantvsr.jobs.base import Job, Result, job_from_json, job_types, run  # isort: skip
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "DemoJob",
     "InfoJob",
     "Job",
+    "MeasureJob",
     "QuantizeJob",
     "Result",
     "UpscaleJob",

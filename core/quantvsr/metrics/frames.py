@@ -105,6 +105,18 @@ def luma(picture: FloatImage) -> NDArray[np.float64]:
     return y + _LUMA_BLACK
 
 
+def full_range_luma(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Luma of the 16-235 scale on the scale 0-255, on which many papers define their constants."""
+    return (plane - _LUMA_BLACK) * (255.0 / _LUMA_WEIGHTS.sum())
+
+
+def halve(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means of 2x2 pixels, (ceil(H / 2), ceil(W / 2)); beyond an odd edge there are zeros."""
+    height, width = plane.shape
+    even = np.pad(plane, ((0, height % 2), (0, width % 2)))
+    return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+
+
 def crop(picture: NDArray, border: int) -> NDArray:
     """The picture (H, W, ...) without `border` pixels on each side; may be empty."""
     if border < 0:

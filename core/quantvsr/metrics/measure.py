@@ -1,6 +1,6 @@
 """Metrics over whole clips: one clip against another, or several clips of the same scene side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from quantvsr.errors import BadInput
 from quantvsr.metrics.frames import Picture
 from quantvsr.metrics.motion import DisMotion
 from quantvsr.metrics.registry import Accumulator, get_metric, metrics
+from quantvsr.metrics.resources import MissingMetric, Resources
 
 
 class Meter:
@@ -17,17 +18,37 @@ class Meter:
     Args:
         names: Names of metrics.
         border: Pixels left out on every side.
+        resources: Where weights and packages are.
+        missing: Told in one sentence of each metric that cannot be had here, which is then left out; without
+            it, that is an error.
 
     Raises:
-        BadInput: A name is unknown.
+        BadInput: A name is unknown, or (`MissingMetric`) a metric's package or weights are not here.
     """
 
-    def __init__(self, names: Sequence[str], *, border: int = 0) -> None:
-        self._metrics = {name: get_metric(name) for name in names}
-        self._parts: dict[str, Accumulator] = {
-            name: each.function(border=border) for name, each in self._metrics.items()
-        }
-        self._motion = DisMotion() if any("motion" in each.needs for each in self._metrics.values()) else None
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        border: int = 0,
+        resources: Resources | None = None,
+        missing: Callable[[str], None] | None = None,
+    ) -> None:
+        self._parts: dict[str, Accumulator] = {}
+        for name in names:
+            try:
+                self._parts[name] = get_metric(name).make(border, resources)
+            except MissingMetric as error:
+                if missing is None:
+                    raise
+                missing(str(error))
+        moving = any("motion" in get_metric(name).needs for name in self._parts)
+        self._motion = DisMotion() if moving else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics that are measured."""
+        return tuple(self._parts)
 
     def add(self, frame: NDArray, reference: NDArray | None = None) -> dict[str, float | None]:
         """Take the next frame, (H, W, 3) RGB, floats in 0..1 or unsigned integers, and its reference.
@@ -110,13 +131,20 @@ class Comparison:
             a candidate; it then is measured against the references before it.
         names: Names of metrics.
         border: Pixels left out on every side.
+        resources: Where weights and packages are.
 
     Raises:
-        BadInput: A metric's name is unknown.
+        BadInput: A metric's name is unknown, or its package or weights are not here.
     """
 
     def __init__(
-        self, candidates: Sequence[str], references: Sequence[str], names: Sequence[str], *, border: int = 0
+        self,
+        candidates: Sequence[str],
+        references: Sequence[str],
+        names: Sequence[str],
+        *,
+        border: int = 0,
+        resources: Resources | None = None,
     ) -> None:
         self.candidates, self.references = tuple(candidates), tuple(references)
         self._versions = tuple(dict.fromkeys((*references, *candidates)))
@@ -131,12 +159,12 @@ class Comparison:
                 self._motion = DisMotion()
             if "reference" not in each.needs:
                 for version in self._versions:
-                    self._single[name, version] = each.function(border=border)
+                    self._single[name, version] = each.make(border, resources)
                 continue
             for position, reference in enumerate(self.references):
                 for candidate in self.candidates:
                     if candidate not in self.references[: position + 1]:
-                        self._pairs[name, reference, candidate] = each.function(border=border)
+                        self._pairs[name, reference, candidate] = each.make(border, resources)
 
     def add(self, pictures: Mapping[str, NDArray]) -> None:
         """Take one moment: a picture (H, W, 3) for each name.

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 
@@ -12,8 +12,9 @@ from quantvsr.metrics.frames import Picture
 
 if TYPE_CHECKING:
     from quantvsr.metrics.motion import Motion
+    from quantvsr.metrics.resources import Resources
 
-Need = Literal["reference", "motion", "weights", "package"]
+Need = Literal["reference", "motion", "weights", "package", "layers"]
 
 
 class Accumulator(ABC):
@@ -81,11 +82,12 @@ class Metric:
         unit: Unit, or "" for a plain number.
         direction: Which way is better; "match" means: as close as possible to the reference clip's own value.
         range: Smallest and largest value the metric can have; None is no limit.
-        needs: What must be at hand: a reference clip (GT or FP), motion between frames, weights, a package.
+        needs: What must be at hand: a reference clip (GT or FP), motion between frames, weights, a package,
+            or the layers of a model (such a metric is not computed from frames).
         frames: How many frames a clip must have for a value.
         licence: Licence of code and weights behind the number.
         conventions: Colour, scale, border, averaging: what one must know to compare the number with another.
-        function: Makes the accumulator: `function(border=0)`.
+        function: Makes what collects it; `make` does so for metrics of clips.
     """
 
     name: str
@@ -97,7 +99,24 @@ class Metric:
     frames: int
     licence: str
     conventions: str
-    function: Callable[..., Accumulator]
+    function: Callable[..., Any]
+
+    def make(self, border: int = 0, resources: "Resources | None" = None) -> Accumulator:
+        """An accumulator for a clip.
+
+        Args:
+            border: Pixels left out on every side.
+            resources: Where weights and packages are.
+
+        Raises:
+            MissingMetric: Its package or its weights are not on this machine.
+            BadInput: It is no metric of clips.
+        """
+        if "layers" in self.needs:
+            raise BadInput(f"{self.title} is measured on a model's layers, not on clips; leave it out here.")
+        if self.needs & {"package", "weights"}:
+            return self.function(border=border, resources=resources)
+        return self.function(border=border)
 
     def to_json(self) -> dict[str, object]:
         """Everything but the function, as JSON values."""
@@ -107,7 +126,7 @@ class Metric:
 
 
 _METRICS: dict[str, Metric] = {}
-_Made = TypeVar("_Made", bound=Callable[..., Accumulator])
+_Made = TypeVar("_Made", bound=Callable[..., Any])
 
 
 def metric(
