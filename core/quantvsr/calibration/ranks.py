@@ -1,10 +1,12 @@
 """How many low-rank columns each layer gets. NumPy only: the app recomputes this while a slider moves.
 
-Two rules, each a registered function:
+Three rules, each a registered function:
 
 `reference` is the published one (specification section 9): a layer starts at `min_rank`; each calibration
 sample adds one if both complexities are above their upper thresholds and takes one if both are below the
 lower ones; then clip, then round.
+
+`even` gives every layer the same rank, as large as the budget allows: what allocation has to beat.
 
 `default` is ours, in three plain sentences:
 
@@ -19,7 +21,7 @@ lower ones; then clip, then round.
 
 from collections.abc import Sequence
 
-from quantvsr.calibration import rank_default, rank_reference  # noqa: F401  (they register their rules)
+from quantvsr.calibration import rank_default, rank_even, rank_reference  # noqa: F401  (register rules)
 from quantvsr.calibration.allocation import (
     RULES,
     Allocation,

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from quantvsr.calibration.refine_config import RefineConfig
-from quantvsr.methods.registry import Method, Recipe, Switch, fixed_rank, register
+from quantvsr.methods.registry import Method, Recipe, Switch, register
 from quantvsr.quant.config import PROFILES, LayerQuantConfig
 
 if TYPE_CHECKING:
-    from quantvsr.calibration.allocation import RankSettings
+    from quantvsr.calibration.ranks import RankSettings
 
 # Where the profiles differ without an effect on the picture of a model whose layers all fit.
 _NO_EFFECT = ("profile", "exclude_by_prefix", "keep_dtype", "cap_rank", "honour_padding")
@@ -56,6 +56,11 @@ class QuantVSR(Recipe):
     def _as_published(self) -> bool:
         return self.profile == "reference" or self.published_ranks
 
+    @property
+    def uniform_rank(self) -> int | None:
+        """Only with the branch "none" or "fixed"."""
+        return {"none": 0, "fixed": self.rank}.get(self.branch)
+
     def layer(self, weight_bits: int, activation_bits: int) -> LayerQuantConfig:
         """The profile's settings with what is turned."""
         config = PROFILES[self.profile](weight_bits, activation_bits)
@@ -71,10 +76,10 @@ class QuantVSR(Recipe):
 
     def ranks(self, given: Mapping[str, float]) -> "RankSettings":
         """The profile's rule, or the same rank everywhere."""
-        from quantvsr.calibration.allocation import RankSettings
+        from quantvsr.calibration.ranks import RankSettings
 
-        if self.branch == "fixed":
-            return fixed_rank(self.rank)
+        if self.uniform_rank is not None:
+            return super().ranks(given)
         numbers = cast("dict[str, Any]", dict(given))
         if self.branch == "even":
             return RankSettings(rule="even", **numbers)

@@ -15,7 +15,7 @@ from quantvsr.errors import BadInput
 from quantvsr.quant.config import LayerQuantConfig
 
 if TYPE_CHECKING:
-    from quantvsr.calibration.allocation import RankSettings
+    from quantvsr.calibration.ranks import RankSettings
 
 Family = Literal["method", "ablation"]
 
@@ -80,6 +80,11 @@ class Recipe:
     clip: float | None = None
     split_shortcuts: bool = False
 
+    @property
+    def uniform_rank(self) -> int | None:
+        """The rank of all layers (up to min(O, n)); None where ranks are allocated."""
+        return 0
+
     def layer(self, weight_bits: int, activation_bits: int) -> LayerQuantConfig:
         """Settings of the quantized layers."""
         raise NotImplementedError
@@ -91,9 +96,13 @@ class Recipe:
             given: What the user set about ranks (`min_rank`, `max_rank`, `percentile`); of no effect where a
                 method has no ranks to allocate.
         """
-        from quantvsr.calibration.allocation import RankSettings
+        # Not from `allocation`: only this module knows all rules.
+        from quantvsr.calibration.ranks import RankSettings
 
-        return RankSettings(min_rank=0, max_rank=0, extra_bits=None)
+        rank = self.uniform_rank or 0
+        return RankSettings(
+            min_rank=rank, max_rank=rank, multiple=1, min_share=0.0, max_share=1.0, extra_bits=None
+        )
 
     def training(self, budget: RefineConfig) -> RefineConfig:
         """What is trained within a budget of updates; nothing by default."""
@@ -106,15 +115,6 @@ class Recipe:
     def to_json(self) -> dict[str, object]:
         """All settings, for hashes: what is not in here, in `layer` or in `training` has no effect."""
         return {"recipe": type(self).__name__, **asdict(self)}
-
-
-def fixed_rank(rank: int) -> "RankSettings":
-    """The same rank everywhere, up to min(O, n), whatever it costs."""
-    from quantvsr.calibration.allocation import RankSettings
-
-    return RankSettings(
-        min_rank=rank, max_rank=rank, multiple=1, min_share=0.0, max_share=1.0, extra_bits=None
-    )
 
 
 @dataclass(frozen=True)

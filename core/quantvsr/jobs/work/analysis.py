@@ -2,6 +2,7 @@
 
 import functools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.work.clips import LearnClip, learn_clips
 from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.machine import choose_device
-from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers
+from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers, tell_notes
 from quantvsr.methods import get_method
 from quantvsr.models.registry import model_path, recognise
 from quantvsr.progress import Progress
@@ -85,35 +86,45 @@ def analyze(job: AnalyzeJob, progress: Progress) -> AnalyzeResult:
     )
 
 
-def run_analysis(
-    job: MethodSettings, clips: list[LearnClip], folder: Path, ledger: Ledger, progress: Progress
-) -> Analysis:
-    """Record, observe, allocate; parts that are there already are taken.
+@dataclass(frozen=True)
+class Recorded:
+    """Calibration samples.
+
+    Attributes:
+        samples: Their folder.
+        key: Hash of everything that decided them.
+    """
+
+    samples: Path
+    key: str
+
+
+def run_recording(
+    job: MethodSettings, clips: Sequence[LearnClip], samples: Path, ledger: Ledger, progress: Progress
+) -> Recorded:
+    """Record calibration samples; those that are there already are taken.
 
     Args:
-        job: Says which model, method and budget.
+        job: Says which model and budget; the method does not matter.
         clips: What to learn from.
-        folder: Where complexity.npz, ranks.json and the charts go; samples go into its `work`.
-        ledger: Keeps finished stages.
-        progress: Of all three stages.
+        samples: Folder for the samples.
+        ledger: Keeps the finished stage.
+        progress: Of this stage.
 
     Raises:
         BadInput: A clip or the model cannot be used.
     """
-    budget = preset(job.preset)
-    samples, complexity, ranks = folder / "work" / "samples", folder / "complexity.npz", folder / "ranks.json"
-    charts = (folder / "complexity.png", folder / "ranks.png")
-    digest = source_hash(job.model)
-    statistics = get_method(job.method).recipe.statistics
+    budget, digest = preset(job.preset), source_hash(job.model)
 
     def record(inner: Progress) -> dict[str, Any]:
         adapter = open_full(job)
+        tell_notes(adapter, inner)
         steps = job.steps or adapter.default_steps
         settings = RecordSettings(budget.windows(steps), budget.crop, steps, budget.keep_steps, job.seed)
         store = record_samples(adapter, clips, samples, settings, model_digest=digest, progress=inner)
         return {"samples": len(store)}
 
-    recorded = ledger.stage(
+    outcome = ledger.stage(
         "record",
         {
             "model": digest,
@@ -125,8 +136,40 @@ def run_analysis(
         },
         [samples],
         record,
-        progress.stage("record", 0.0, 0.6),
+        progress.stage("record", 0.0, 1.0),
     )
+    return Recorded(samples, outcome.key)
+
+
+def run_analysis(
+    job: MethodSettings,
+    clips: Sequence[LearnClip],
+    folder: Path,
+    ledger: Ledger,
+    progress: Progress,
+    recorded: Recorded | None = None,
+) -> Analysis:
+    """Record, observe, allocate; parts that are there already are taken.
+
+    Args:
+        job: Says which model, method and budget.
+        clips: What to learn from.
+        folder: Where complexity.npz, ranks.json and the charts go; samples go into its `work`.
+        ledger: Keeps finished stages.
+        progress: Of all three stages.
+        recorded: Samples to use instead of recording some.
+
+    Raises:
+        BadInput: A clip or the model cannot be used.
+    """
+    complexity, ranks = folder / "complexity.npz", folder / "ranks.json"
+    charts = (folder / "complexity.png", folder / "ranks.png")
+    digest = source_hash(job.model)
+    statistics = get_method(job.method).recipe.statistics
+    if recorded is None:
+        stage = progress.stage("record", 0.0, 0.6)
+        recorded = run_recording(job, clips, folder / "work" / "samples", ledger, stage)
+    samples = recorded.samples
 
     def look(inner: Progress) -> dict[str, Any]:
         adapter = open_full(job)

@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from quantvsr import __version__
-from quantvsr.calibration.refine import RefineResult, refine
 from quantvsr.calibration.refine_config import RefineConfig
+from quantvsr.calibration.results import RefineResult
 from quantvsr.calibration.samples import SampleStore
 from quantvsr.errors import BadInput, BadModel
 from quantvsr.files import atomic_json, make_folder, remove
 from quantvsr.jobs.presets import preset
 from quantvsr.jobs.quantize import QuantizeJob, QuantizeResult
 from quantvsr.jobs.settings import MethodSettings
-from quantvsr.jobs.work.analysis import read_ranks, run_analysis, source_hash
+from quantvsr.jobs.work.analysis import Recorded, read_ranks, run_analysis, run_recording, source_hash
 from quantvsr.jobs.work.clips import LearnClip, learn_clips
 from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.machine import choose_device, execution_backends
 from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers
 from quantvsr.methods import get_method
+from quantvsr.methods.apply import calibrate
 from quantvsr.models.registry import recognise
 from quantvsr.progress import Progress
 from quantvsr.quant.checkpoint import CheckpointInfo, save_checkpoint
@@ -94,42 +95,36 @@ def run_quantization(
     ledger: Ledger,
     progress: Progress,
     ranks: Path | None = None,
+    recorded: Recorded | None = None,
 ) -> Quantized:
     """Make a checkpoint in a folder; parts that are there already are taken.
 
     Args:
         job: Says which model, bits, method and budget.
-        clips: What to learn from; not needed for plain min-max.
+        clips: What to learn from; not needed by methods that use no samples.
         folder: Gets the checkpoint, complexity.npz, ranks.json and charts; samples and snapshots go into its
             `work`.
         ledger: Keeps finished stages.
         progress: Of everything.
-        ranks: A ranks.json to use instead of the allocation.
+        ranks: A ranks.json to use instead of the method's ranks.
+        recorded: Calibration samples to use instead of recording some.
 
     Raises:
         BadInput: A clip, the model or the ranks cannot be used.
     """
     if not uses_samples(job):
         return _encode_plain(job, folder, ledger, progress)
-    given = None if ranks is None else read_ranks(ranks)
-    analysis = run_analysis(job, list(clips), folder, ledger, progress.stage("analyze", 0.0, 0.25))
-    allocation = analysis.allocation if given is None else given
-    settings = refine_settings(job)
+    recipe, settings = get_method(job.method).recipe, refine_settings(job)
+    plan = _plan(job, clips, folder, ledger, progress.stage("analyze", 0.0, 0.25), ranks, recorded)
     checkpoint, losses = folder / CHECKPOINT, folder / "loss.png"
     meta = _meta(job, clips)
 
     def work(inner: Progress) -> dict[str, Any]:
         adapter = open_full(job)
-        layers = quantize_layers(adapter, layer_config(job.method, job.bits), allocation.ranks, job.seed)
+        layers = quantize_layers(adapter, layer_config(job.method, job.bits), plan.ranks, job.seed)
         snapshots = folder / "work" / "snapshots"
-        result = refine(
-            adapter.denoiser,
-            layers,
-            SampleStore(analysis.samples),
-            settings,
-            progress=inner,
-            snapshot_dir=snapshots,
-            device=adapter.device,
+        result = calibrate(
+            adapter, layers, SampleStore(plan.samples), recipe, settings, inner, snapshot_dir=snapshots
         )
         trained = [stage.to_json() for stage in result.stages]
         atomic_json(folder / "refinement.json", {"settings": settings.to_json(), "stages": trained})
@@ -143,10 +138,10 @@ def run_quantization(
     outcome = ledger.stage(
         "quantize",
         {
-            "analysis": analysis.key,
-            "ranks": allocation.ranks,
+            "analysis": plan.key,
+            "ranks": plan.ranks,
             "layer": layer_config(job.method, job.bits).to_json(),
-            "recipe": get_method(job.method).recipe.to_json(),
+            "recipe": recipe.to_json(),
             "refine": settings.to_json(),
             "seed": job.seed,
         },
@@ -154,7 +149,45 @@ def run_quantization(
         work,
         progress.stage("quantize", 0.25, 1.0),
     )
-    return Quantized(checkpoint, outcome.figures, (*analysis.charts, losses), outcome.key)
+    return Quantized(checkpoint, outcome.figures, (*plan.charts, losses), outcome.key)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is known before a layer is changed.
+
+    Attributes:
+        samples: Folder of the calibration samples.
+        ranks: A rank per layer, or one for all.
+        charts: Pictures of complexity and ranks, where ranks were allocated.
+        key: Hash of everything that decided this.
+    """
+
+    samples: Path
+    ranks: dict[str, int] | int
+    charts: tuple[Path, ...]
+    key: str
+
+
+def _plan(
+    job: MethodSettings,
+    clips: Sequence[LearnClip],
+    folder: Path,
+    ledger: Ledger,
+    progress: Progress,
+    ranks: Path | None,
+    recorded: Recorded | None,
+) -> _Plan:
+    """Samples and ranks; see `run_quantization`."""
+    given = None if ranks is None else read_ranks(ranks).ranks
+    rank = get_method(job.method).recipe.uniform_rank
+    if rank is not None:
+        # Nothing to allocate: complexity is not measured.
+        found = recorded or run_recording(job, clips, folder / "work" / "samples", ledger, progress)
+        return _Plan(found.samples, rank if given is None else given, (), found.key)
+    analysis = run_analysis(job, clips, folder, ledger, progress, recorded)
+    chosen = analysis.allocation.ranks if given is None else given
+    return _Plan(analysis.samples, chosen, analysis.charts, analysis.key)
 
 
 def _encode_plain(job: MethodSettings, folder: Path, ledger: Ledger, progress: Progress) -> Quantized:
