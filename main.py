@@ -36,7 +36,7 @@ def main() -> int:
         return run_demo()
     from quantvsr_gui.app import main as open_app
 
-    return open_app(ROOT / RESULTS)
+    return open_app()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ The arguments are those of the `quantvsr` command. Standard output carries one J
 Standard input carries `cancel`, `pause` or `resume`, one a line. When it closes, the parent is gone and the
 job is cancelled: a crashed parent leaves no engine behind that goes on computing. Pipes are used rather than
 signals because Windows has none that would reach a child. Nothing here imports torch; the job does.
+
+`python -m quantvsr.child --serve` stays and runs one job after another: see `quantvsr.serve`.
 """
 
 import contextlib
@@ -69,12 +71,17 @@ def listen(commands: TextIO, progress: Progress) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the job; returns the exit code."""
+    """Run the job, or with `--serve` all jobs that the parent sends; returns the exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given == ["--serve"]:
+        from quantvsr.serve import main as serve
+
+        return serve()
     # Libraries may print; only our lines may reach the parent's reader.
     messages = Messages(sys.stdout)
     with contextlib.redirect_stdout(sys.stderr):
         threading.Thread(target=listen, args=(sys.stdin, messages), daemon=True).start()
-        return _run(sys.argv[1:] if arguments is None else arguments, messages)
+        return _run(given, messages)
 
 
 def _run(arguments: Sequence[str], messages: Messages) -> int:

@@ -1,40 +1,42 @@
 """Fixtures of the app's tests; nothing may be left running after one."""
 
-import json
-import sys
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import shiboken6
-from PySide6.QtCore import QProcess, QThread
-from PySide6.QtGui import QColor, QImage
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QCoreApplication, QEvent, QProcess, QThread, QTimer
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
 
-from quantvsr_gui import theme
-from quantvsr_gui.engine import Engine
+from fake_engine import FakeEngine
+from quantvsr.project import Project, Settings
+from quantvsr_gui.engine import Engines
+from quantvsr_gui.pages.base import Context
+from quantvsr_gui.project import ProjectModel
+from quantvsr_gui.shell.actions import Actions
+from quantvsr_gui.shell.settings import SettingsStore
+from quantvsr_gui.shell.theme import ThemeManager
+from quantvsr_gui.shell.window import MainWindow
 
-METRICS = {
-    "bits": "W4A4",
-    "psnr_gt_fp": 27.125,
-    "psnr_gt_lowbit": 26.95,
-    "psnr_gt_minmax": 22.3,
-    "psnr_fp_lowbit": 34.2,
-    "ssim_gt_fp": 0.8123,
-    "ssim_gt_lowbit": 0.8101,
-    "warp_error_fp": 0.00123,
-    "warp_error_lowbit": None,
-    "bytes_fp32": 40_000_000,
-    "bytes_lowbit": 7_000_000,
-    "execution": "simulated",
-}
+_themes: dict[int, ThemeManager] = {}
+
+
+@pytest.fixture
+def theme(qapp: QApplication) -> ThemeManager:
+    """The one theme manager; setting a style sheet anew for every test would be slow."""
+    if id(qapp) not in _themes:
+        _themes[id(qapp)] = ThemeManager(qapp, "dark")
+    _themes[id(qapp)].set_mode("dark")
+    return _themes[id(qapp)]
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_running(qapp: QApplication) -> Iterator[None]:
-    if not qapp.styleSheet():
-        theme.apply(qapp)
+def nothing_left_running(qapp: QApplication, theme: ThemeManager) -> Iterator[None]:
+    """No window, process, thread or timer may be left after a test."""
     yield
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     for widget in QApplication.topLevelWidgets():
         assert not widget.isVisible(), f"{widget} is still open"
     for wrapper in shiboken6.getAllValidWrappers():
@@ -42,34 +44,73 @@ def nothing_left_running(qapp: QApplication) -> Iterator[None]:
             assert wrapper.state() == QProcess.ProcessState.NotRunning, "a process is still running"
         elif isinstance(wrapper, QThread):
             assert wrapper is qapp.thread() or not wrapper.isRunning(), "a thread is still running"
+        elif isinstance(wrapper, QTimer):
+            assert not wrapper.isActive(), f"a timer of {wrapper.parent()} is still active"
 
 
 @pytest.fixture
-def results_folder(tmp_path: Path) -> Path:
-    """A finished demo with three frames of full precision (red) and low bit (green)."""
-    folder = tmp_path / "demo"
-    for kind, colour in (("fp", "red"), ("lowbit", "green")):
-        (folder / "frames" / kind).mkdir(parents=True)
-        for index in range(3):
-            image = QImage(32, 24, QImage.Format.Format_RGB32)
-            image.fill(QColor(colour).darker(100 + 40 * index))
-            assert image.save(str(folder / "frames" / kind / f"{index:05d}.png"))
-    (folder / "metrics.json").write_text(json.dumps(METRICS), encoding="utf-8")
-    return folder
+def project(tmp_path: Path) -> Iterator[ProjectModel]:
+    """An open, empty project in `tmp_path/p.qvsr`."""
+    model = ProjectModel()
+    model.open(Project.create(tmp_path / "p.qvsr", Settings()))
+    yield model
+    model.close()
 
 
 @pytest.fixture
-def engine_of(tmp_path: Path, qapp: QApplication) -> Iterator[Callable[[str], Engine]]:
-    """Makes engines that run a small Python program in place of the real child."""
-    made: list[Engine] = []
+def fake_engines() -> Engines:
+    """Two engines that do nothing by themselves: `fake_engines.work.submitted[-1].succeed({...})`."""
+    return Engines(FakeEngine("work"), FakeEngine("preview"))  # type: ignore[arg-type]
 
-    def make(program: str) -> Engine:
-        script = tmp_path / f"child{len(made)}.py"
-        script.write_text("import json, sys, time\n" + program, encoding="utf-8")
-        made.append(Engine([sys.executable, str(script)]))
-        return made[-1]
 
-    yield make
-    for engine in made:
-        if shiboken6.isValid(engine):
-            engine.shut_down()
+@pytest.fixture
+def context(
+    qtbot: QtBot, project: ProjectModel, fake_engines: Engines, theme: ThemeManager, tmp_path: Path
+) -> Iterator[Context]:
+    """What a page's controller gets; messages go to `context.tell.told`."""
+
+    class Tell:
+        def __init__(self) -> None:
+            self.told: list[tuple[object, ...]] = []
+
+        def __call__(self, *parts: object, **more: object) -> None:
+            self.told.append(parts)
+
+    window = QWidget()
+    qtbot.addWidget(window)
+    settings = SettingsStore(tmp_path / "settings.json", window)
+    yield Context(
+        project,
+        fake_engines,
+        Actions(window, settings),
+        theme,
+        settings,
+        lambda key: None,
+        Tell(),
+        lambda *_: [],
+    )
+    settings.save()
+
+
+@pytest.fixture
+def open_window(qtbot: QtBot, theme: ThemeManager, tmp_path: Path) -> Iterator[Callable[..., MainWindow]]:
+    """Opens a main window with its own settings; real engines unless others are given."""
+    made: list[MainWindow] = []
+
+    def open_(engines: Engines | None = None, **details: object) -> MainWindow:
+        settings = SettingsStore(tmp_path / "config" / "settings.json")
+        details.setdefault("ask_files", lambda *_: [])
+        window = MainWindow(settings, theme, tmp_path / "data", engines, **details)  # type: ignore[arg-type]
+        settings.setParent(window)
+        made.append(window)
+        qtbot.addWidget(window)
+        window.show()
+        qtbot.waitExposed(window)
+        return window
+
+    yield open_
+    for window in made:
+        if shiboken6.isValid(window):
+            window._ask_close = lambda: True
+            window.close()
+    gc.collect()

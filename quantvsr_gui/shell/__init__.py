@@ -1,0 +1,1 @@
+"""The window around the pages: rail, actions, palette, shortcuts, theme, log, settings, tour."""

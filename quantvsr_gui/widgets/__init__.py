@@ -1,0 +1,1 @@
+"""Small widgets that several pages use. They hold no behaviour beyond their own."""
