@@ -31,6 +31,7 @@ class VSRAdapter(ABC):
         default_exclude: Glob patterns of layers that stay in full precision.
         source: Folder or file the model came from.
         device: Where it runs.
+        notes: What the user should know about the opened model, a sentence each.
     """
 
     name: str
@@ -43,6 +44,7 @@ class VSRAdapter(ABC):
     default_exclude: tuple[str, ...]
     source: Path
     device: torch.device
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def layout(self, layer_name: str) -> str:

@@ -16,7 +16,7 @@ from quantvsr.resources import resource
 BUNDLED = "bundled"
 BUNDLED_FOLDER = "models/compact-x4"
 # Modules with a constant FAMILY; imported when a model is looked for.
-_BUILT_IN = ("quantvsr.models.compact.adapter",)
+_BUILT_IN = ("quantvsr.models.compact.adapter", "quantvsr.models.mgld.adapter")
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from typing import Any, NoReturn
 
 # Whose names are met in checkpoints of diffusion models; only the names' beginnings are compared.
 _FRAMEWORKS = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.")
+_TYPES = ("bool", "dict", "float", "int", "list", "str", "tuple", "unicode")
 _PLAIN = frozenset(
     {
         ("argparse", "Namespace"),
         ("collections", "defaultdict"),
         ("typing", "Any"),
-        *(("builtins", name) for name in ("bool", "dict", "float", "int", "list", "str", "tuple")),
-        *(("__builtin__", name) for name in ("bool", "dict", "float", "int", "list", "str", "tuple", "unicode")),
+        *((module, name) for module in ("builtins", "__builtin__") for name in _TYPES),
     }
 )
 

@@ -8,6 +8,7 @@ from quantvsr.jobs.work.machine import choose_device, quiet_loading
 from quantvsr.methods import get_method
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.models.registry import open_model
+from quantvsr.progress import Progress
 from quantvsr.quant.config import LayerQuantConfig
 from quantvsr.quant.surgery import LayerMap, quantize_model
 
@@ -29,6 +30,12 @@ def open_full(job: ModelChoice) -> VSRAdapter:
     """
     with quiet_loading():
         return open_model(job.model, choose_device(job.device))
+
+
+def tell_notes(adapter: VSRAdapter, progress: Progress) -> None:
+    """Tell the user what there is to know about an opened model, such as its licence; each note once a job."""
+    for note in adapter.notes:
+        progress.warn(note)
 
 
 def layer_config(method: str, bits: Bits) -> LayerQuantConfig:

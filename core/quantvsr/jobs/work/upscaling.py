@@ -18,7 +18,7 @@ from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece, likely_frames, tell_warnings
 from quantvsr.jobs.work.lowbit import cached_checkpoint, open_lowbit
 from quantvsr.jobs.work.machine import execution_backends
-from quantvsr.jobs.work.models import open_full
+from quantvsr.jobs.work.models import open_full, tell_notes
 from quantvsr.jobs.work.quantization import checkpoint_file
 from quantvsr.media.codecs import CODECS, check_output_size, container_for, find_codec
 from quantvsr.media.parts import PartsFolder
@@ -157,6 +157,7 @@ def run_model(
         overlap: Overlap of tiles; None for the engine's, or less where tiles are small.
         done: Frames at the start of the piece that need not be computed, because they are there already.
     """
+    tell_notes(adapter, progress)
     side = DEFAULT_TILE if tile is None else tile
     shared = min(DEFAULT_OVERLAP, side // 4) if overlap is None else overlap
     total = likely_frames(reader)

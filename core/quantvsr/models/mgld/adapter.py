@@ -28,9 +28,6 @@ class MGLDAdapter(VSRAdapter):
     The noise field holds every random number of a window: for the posterior, for the start, and for each
     step, independent for every frame as in the reference. Four values side by side in a channel of the field
     are the four channels of one latent pixel.
-
-    Attributes:
-        notes: What the user should know about the opened model.
     """
 
     name = "mgld"

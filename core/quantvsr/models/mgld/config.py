@@ -1,7 +1,7 @@
 """The numbers that describe a network; the defaults are the published model's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from quantvsr.errors import BadModel
@@ -148,3 +148,18 @@ class MGLDConfig:
             )
         except KeyError as error:
             raise BadModel(f"The model's description lacks {error.args[0]!r}; get it again.") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `from_dict` reads; JSON values."""
+        vae = asdict(self.vae)
+        return {
+            "unet": asdict(self.unet),
+            "structcond": asdict(self.structural),
+            "embed_dim": vae.pop("embed_dim"),
+            "vae_ddconfig": vae,
+            "scale_factor": self.scale_factor,
+            "video_vae_fusion_w": self.fusion_weight,
+            "tile": self.tile,
+            "overlap": self.overlap,
+            "guidance_scale": self.guidance_scale,
+        }

@@ -11,7 +11,7 @@ from quantvsr.models.mgld.blocks import conv3
 from quantvsr.models.mgld.config import VaeConfig
 from quantvsr.models.mgld.encoder import Middle
 from quantvsr.models.mgld.temporal import TemporalConv
-from quantvsr.models.mgld.vae_blocks import DenseBlock, VaeResidual, norm
+from quantvsr.models.mgld.vae_blocks import DenseBlock, VaeResidual, frame_by_frame, norm
 
 
 class Fusion(nn.Module):
@@ -45,7 +45,7 @@ class UpLevel(nn.Module):
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """(N, in, h, w) -> (N, out, h, w), before the step to the next size."""
         for index, block in enumerate(self.block):
-            x = block(x)
+            x = frame_by_frame(block, x)
             if self.temporal_mixing:
                 x = self.temporal_mixing[index](x, frames)
         return x
@@ -102,7 +102,11 @@ class Decoder(nn.Module):
             x = level(x, frames)
             if self.temporal_mixing is not None and 0 < number < len(self.up) - 1:
                 fusion = self.get_submodule(f"fusion_layer_{number}")
-                x = fusion(features[number - 1], x, fusion_weight)
+                x = frame_by_frame(
+                    lambda encoded, decoded, fuse=fusion: fuse(encoded, decoded, fusion_weight),
+                    features[number - 1],
+                    x,
+                )
             if level.upsample is not None:
-                x = level.upsample(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+                x = frame_by_frame(level.upsample, x)
+        return frame_by_frame(lambda frame: self.conv_out(F.silu(self.norm_out(frame))), x)

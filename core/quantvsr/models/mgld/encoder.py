@@ -14,7 +14,7 @@ from quantvsr.models.mgld.vae_blocks import VaeAttention, VaeResidual, norm
 
 @dataclass(frozen=True)
 class Posterior:
-    """A normal distribution of latents, before scaling.
+    """A normal distribution of latents, before scaling; float32.
 
     Attributes:
         mean: (N, C, h, w).
@@ -27,7 +27,7 @@ class Posterior:
     @classmethod
     def of(cls, moments: Tensor) -> "Posterior":
         """First half of the channels: mean; second half: log variance, clamped to [-30, 20]."""
-        mean, logvar = moments.chunk(2, dim=1)
+        mean, logvar = moments.float().chunk(2, dim=1)
         return cls(mean, logvar.clamp(-30.0, 20.0))
 
     def sample(self, noise: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Opening MGLD-VSR: files to networks, text context and flow."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,8 +23,10 @@ from quantvsr.models.mgld.files import (
 from quantvsr.models.mgld.flow import DisFlow, FlowEstimator, RaftFlow
 from quantvsr.models.mgld.networks import Networks
 from quantvsr.models.mgld.pipeline import MGLDPipeline
+from quantvsr.models.placing import is_small
 from quantvsr.models.weights import read_tensors, with_prefix
 
+LICENCE = "MGLD-VSR's published weights are under a non-commercial licence; read it where you got them."
 _log = logging.getLogger(__name__)
 
 
@@ -76,7 +78,7 @@ def open_files(path: Path) -> Opened:
     pipeline = MGLDPipeline(
         config, networks.unet, networks.structural, networks.first_stage, networks.video_vae, context
     )
-    return Opened(pipeline, flow, (f"Motion comes from {flow.title}.",))
+    return Opened(pipeline, flow, (LICENCE, f"Motion comes from {flow.title}."))
 
 
 def _holds_text(files: ModelFiles) -> bool:
@@ -119,24 +121,17 @@ def _flow(files: ModelFiles, networks: Networks, loaded: bool) -> FlowEstimator:
         loaded = True
     if loaded:
         return RaftFlow(networks.flow)
-    flow = DisFlow()
-    _log.warning("%s: motion comes from %s", files.folder, flow.title)
-    return flow
+    return DisFlow()
 
 
 def move(opened: Opened, device: torch.device) -> Opened:
-    """The same model on another device."""
-    pipeline = opened.pipeline
-    for network in (pipeline.unet, pipeline.structural, pipeline.first_stage, pipeline.video_vae):
+    """The same model on another device; on a small GPU the autoencoders stay in main memory between uses."""
+    pipeline, offload = opened.pipeline, is_small(device)
+    for network in (pipeline.unet, pipeline.structural):
         network.to(device)
+    for network in (pipeline.first_stage, pipeline.video_vae):
+        network.to("cpu" if offload else device)
     if isinstance(opened.flow, RaftFlow):
         opened.flow.network.to(device)
-    moved = MGLDPipeline(
-        pipeline.config,
-        pipeline.unet,
-        pipeline.structural,
-        pipeline.first_stage,
-        pipeline.video_vae,
-        pipeline.context.to(device),
-    )
-    return Opened(moved, opened.flow, opened.notes)
+    moved = replace(pipeline, context=pipeline.context.to(device), offload=offload)
+    return replace(opened, pipeline=moved)

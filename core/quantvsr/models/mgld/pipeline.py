@@ -1,10 +1,11 @@
 """One window through the whole model (section 8, step 5), with all random numbers given."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from quantvsr.models.mgld.colour import adain
 from quantvsr.models.mgld.config import MGLDConfig
@@ -14,6 +15,7 @@ from quantvsr.models.mgld.schedule import respaced_schedule
 from quantvsr.models.mgld.structcond import StructuralEncoder
 from quantvsr.models.mgld.unet import DenoisingUNet
 from quantvsr.models.mgld.vae import Autoencoder
+from quantvsr.models.placing import computing_in, visiting
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class MGLDPipeline:
         structural: Encoder of the structural condition.
         first_stage: Gives the latents of the low-quality frames; its decoder is not used.
         video_vae: Gives the features that are fused, and the result.
-        context: Text context of the empty prompt, (1, tokens, C).
+        context: Text context of the empty prompt, (1, tokens, C), on the device where everything runs.
+        precision: In which the networks compute; what lies between their calls is float32, as published.
+        offload: Keep the autoencoders in main memory while they are not used.
     """
 
     config: MGLDConfig
@@ -50,21 +54,26 @@ class MGLDPipeline:
     first_stage: Autoencoder
     video_vae: Autoencoder
     context: Tensor
+    precision: torch.dtype = torch.float32
+    offload: bool = False
 
     @torch.no_grad()
     def encode(self, frames: Tensor, noise: Tensor) -> Tensor:
         """Scaled latents of enlarged frames (T, 3, H, W) in -1..1: (T, C, H/8, W/8)."""
-        return self.config.scale_factor * self.first_stage.encode(frames).sample(noise)
+        with self._using(self.first_stage):
+            posterior = self.first_stage.encode(frames)
+        return self.config.scale_factor * posterior.sample(noise)
 
     @torch.no_grad()
     def decode(self, latents: Tensor, frames: Tensor) -> Tensor:
         """Frames of scaled latents, about -1..1, with fine features and colours of the enlarged frames."""
-        features = self.video_vae.features(frames)
         config = self.config
-        decoded = self.video_vae.decode(
-            latents / config.scale_factor, features, config.fusion_weight, config.unet.num_frames
-        )
-        return adain(decoded, frames)
+        with self._using(self.video_vae):
+            features = self.video_vae.features(frames)
+            decoded = self.video_vae.decode(
+                latents / config.scale_factor, features, config.fusion_weight, config.unet.num_frames
+            )
+        return adain(decoded.float(), frames)
 
     def sampler(self, steps: int) -> Sampler:
         """The reverse process in so many steps."""
@@ -77,7 +86,14 @@ class MGLDPipeline:
             config.tile,
             config.overlap,
             config.guidance_scale,
+            self.precision,
         )
+
+    @contextlib.contextmanager
+    def _using(self, network: nn.Module) -> Iterator[None]:
+        device = self.context.device
+        with visiting(network, device, self.offload), computing_in(self.precision, device):
+            yield
 
     def __call__(
         self,

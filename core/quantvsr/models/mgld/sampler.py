@@ -11,6 +11,7 @@ from quantvsr.models.mgld.guidance import guidance_gradient
 from quantvsr.models.mgld.motion import Motion
 from quantvsr.models.mgld.schedule import Schedule, full_schedule
 from quantvsr.models.mgld.tiles import canvas_origins, tile_weight
+from quantvsr.models.placing import computing_in
 
 # Called with the step, the denoiser's inputs by name, and its output, for every tile.
 OnInput = Callable[[int, dict[str, Any], Tensor], None]
@@ -52,6 +53,7 @@ class Sampler:
         tile: Canvas tile, latent pixels.
         overlap: Overlap of canvas tiles.
         guidance_scale: Strength of the motion guidance; 0 turns it off. Negative values pull together.
+        precision: In which the networks compute.
     """
 
     unet: nn.Module
@@ -61,6 +63,7 @@ class Sampler:
     tile: int
     overlap: int
     guidance_scale: float
+    precision: torch.dtype = torch.float32
 
     @torch.no_grad()
     def predict(self, x: Tensor, low_quality: Tensor, step: int, on_input: OnInput | None = None) -> Tensor:
@@ -78,14 +81,15 @@ class Sampler:
         for left in canvas_origins(x.shape[3], self.tile, self.overlap):
             for top in canvas_origins(x.shape[2], self.tile, self.overlap):
                 window = (..., slice(top, top + self.tile), slice(left, left + self.tile))
-                maps = self.structural(low_quality[window], timesteps)
-                inputs = {
-                    "x": x[window],
-                    "timesteps": timesteps,
-                    "context": self.context,
-                    "struct_cond": maps,
-                }
-                predicted = self.unet(**inputs)
+                with computing_in(self.precision, x.device):
+                    maps = self.structural(low_quality[window], timesteps)
+                    inputs = {
+                        "x": x[window],
+                        "timesteps": timesteps,
+                        "context": self.context,
+                        "struct_cond": maps,
+                    }
+                    predicted = self.unet(**inputs).float()
                 if on_input is not None:
                     on_input(step, inputs, predicted)
                 total[window] += predicted * weight

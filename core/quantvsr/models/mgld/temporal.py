@@ -30,7 +30,8 @@ class TemporalConv(nn.Module):
         """(clips * frames, C, h, w) -> the same."""
         volume = x.unflatten(0, (clips_of(x.shape[0], frames), -1)).transpose(1, 2)
         mixed = self.temporal_conv(volume).transpose(1, 2).flatten(0, 1)
-        return self.temporal_alpha * mixed + (1 - self.temporal_alpha) * x
+        # alpha * mixed + (1 - alpha) * x, with one large map less in memory.
+        return torch.lerp(x, mixed.to(x.dtype), self.temporal_alpha.to(x.dtype))
 
 
 class ConditionedTemporalConv(TemporalConv, ConditionedModule):

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from quantvsr.models.mgld.config import VaeConfig
 from quantvsr.models.mgld.decoder import Decoder
 from quantvsr.models.mgld.encoder import Encoder, Posterior
+from quantvsr.models.mgld.vae_blocks import frame_by_frame
 
 
 class Autoencoder(nn.Module):
@@ -26,11 +28,12 @@ class Autoencoder(nn.Module):
 
     def encode(self, frames: Tensor) -> Posterior:
         """Distribution of the latents of (N, 3, H, W) in -1..1."""
-        return Posterior.of(self.quant_conv(self.encoder(frames)[0]))
+        return Posterior.of(frame_by_frame(lambda frame: self.quant_conv(self.encoder(frame)[0]), frames))
 
     def features(self, frames: Tensor) -> list[Tensor]:
         """What the decoder fuses: encoder features of the inner levels, largest first."""
-        return self.encoder(frames)[1]
+        every = [self.encoder(frame)[1] for frame in frames.split(1)]
+        return [torch.cat(level) for level in zip(*every, strict=True)]
 
     def decode(
         self, z: Tensor, features: Sequence[Tensor] = (), fusion_weight: float = 1.0, frames: int = 1

@@ -1,10 +1,35 @@
 """Building blocks that both halves of the autoencoders share (section 3)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from quantvsr.models.mgld.blocks import conv3
+
+
+def frame_by_frame(layer: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """Run a layer that treats frames alike on one after the other: the same result in less memory.
+
+    At full size the autoencoders' inner maps take gigabytes where the frames take megabytes.
+
+    Args:
+        layer: From tensors of one frame, (1, ...), to one tensor (1, ...).
+        inputs: (N, ...) each.
+
+    Returns:
+        (N, ...).
+    """
+    first = layer(*(value[:1] for value in inputs))
+    rows = len(inputs[0])
+    if rows == 1:
+        return first
+    out = first.new_empty(rows, *first.shape[1:])
+    out[:1] = first
+    for row in range(1, rows):
+        out[row : row + 1] = layer(*(value[row : row + 1] for value in inputs))
+    return out
 
 
 def norm(channels: int) -> nn.GroupNorm:

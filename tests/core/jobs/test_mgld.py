@@ -1,0 +1,55 @@
+"""The whole main job on a tiny MGLD-VSR: analyse, allocate, quantize to 4 bits, refine, upscale, compare."""
+
+import json
+
+import pytest
+
+from quantvsr.jobs import AnalyzeJob, CompareJob, QuantizeJob, UpscaleJob, run
+from quantvsr.jobs.work.analysis import read_ranks
+from quantvsr.media import probe
+from quantvsr.quant.checkpoint import read_checkpoint_info
+from tiny_mgld import write_tiny_mgld
+
+
+@pytest.fixture
+def mgld(tmp_path):
+    return write_tiny_mgld(tmp_path / "mgld")
+
+
+def test_from_clips_to_a_comparison(mgld, clip, tmp_path):
+    common = {"model": str(mgld), "steps": 2, "device": "cpu"}
+    found = run(AnalyzeJob(clips=(str(clip),), out=str(tmp_path / "analysis"), **common))
+    assert found.layers == 109
+    assert found.samples == 6
+    assert sum(found.rank_counts.values()) == found.layers
+    assert any("non-commercial" in text for text in found.warnings)
+    assert sum("DIS flow" in text for text in found.warnings) == 1
+
+    quantized = run(
+        QuantizeJob(
+            clips=(str(clip),),
+            out=str(tmp_path / "q"),
+            ranks=str(found.ranks),
+            **common,
+        )
+    )
+    assert quantized.layers == found.layers
+    stages = json.loads((tmp_path / "q" / "refinement.json").read_text())["stages"]
+    trained = [loss for stage in stages for loss in stage["losses"]]
+    assert len(trained) >= 6
+    assert all(0 < loss < 1 for loss in trained)
+    assert quantized.effective_bits < 9
+    info = read_checkpoint_info(quantized.checkpoint)
+    assert {name: layer["rank"] for name, layer in info.layers.items()} == read_ranks(found.ranks).ranks
+
+    out = tmp_path / "out.mkv"
+    clip_settings = {**common, "clip": str(clip), "frames": 5, "checkpoint": str(quantized.checkpoint)}
+    result = run(UpscaleJob(out=str(out), **clip_settings))
+    assert (result.frames, result.width, result.height) == (5, 64, 64)
+    assert result.precision == "W4A4"
+    assert probe(out).frames == 5
+
+    compared = run(CompareJob(out=str(tmp_path / "comparison"), **clip_settings))
+    # Random weights and four bits: not good, but the same picture, and not merely a copy.
+    assert 15 < compared.metrics["psnr_fp_lowbit"] < 60
+    assert compared.video.exists()
