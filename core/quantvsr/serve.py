@@ -5,9 +5,9 @@ Torch is loaded once, with the first job or at `prepare`, so that small jobs ans
 Standard input takes one JSON object a line: `{"run": ID, "job": {...}}` (the job as `Job.to_json` writes it),
 `{"cancel": ID}`, `{"pause": ID}`, `{"resume": ID}`, `{"prepare": true}`. Standard output gives one a line:
 
-- `{"ready": PROCESS}` once, and `{"heartbeat": {"memory": BYTES}}` twice a second
+- `{"ready": PROCESS}` once; `{"heartbeat": {"memory": BYTES}}` twice a second, whatever a job does
 - `{"id": ID, "fraction": 0.25, "stage": "refine", "message": "step 40 of 160", ...}`
-- `{"ready": PROCESS}` once; `{"heartbeat": {"memory": BYTES}}` twice a second
+- `{"id": ID, "warning": "..."}`; `{"id": ID, "paused": true}` when the job really waits, or `false`
 - `{"id": ID, "result": {...}}` or `{"id": ID, "error": "...", "exit_code": 2}`, once, as a job's last line
 
 When standard input closes, the parent is gone: the job is cancelled and the engine ends.

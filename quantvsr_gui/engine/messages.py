@@ -106,8 +106,8 @@ def _message(value: dict[str, Any]) -> Message | None:
     job = str(value["id"])
     if "fraction" in value:
         payload = {key: entry for key, entry in value.items() if key not in _NOT_PAYLOAD}
-        words = [str(value.get(key) or "") for key in ("stage", "message")]
-        return Report(job, min(max(float(value["fraction"]), 0.0), 1.0), *words, payload)
+        stage, text = (str(value.get(key) or "") for key in ("stage", "message"))
+        return Report(job, min(max(float(value["fraction"]), 0.0), 1.0), stage, text, payload)
     if "warning" in value:
         return Warned(job, str(value["warning"]))
     if "paused" in value:

@@ -118,7 +118,9 @@ class EngineProcess(QObject):
     def _read(self) -> None:
         if self._process is None:
             return
-        *lines, self._buffer = (self._buffer + self._process.readAllStandardOutput().data()).split(b"\n")
+        *lines, self._buffer = (self._buffer + bytes(self._process.readAllStandardOutput().data())).split(
+            b"\n"
+        )
         for line in lines:
             message = parse(line)
             if message is not None:
@@ -138,7 +140,7 @@ class EngineProcess(QObject):
     def _read_errors(self) -> None:
         if self._process is None:
             return
-        text = self._process.readAllStandardError().data().decode("utf-8", "replace")
+        text = bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")
         self._errors = (self._errors + text)[-_KEPT_ERROR_CHARACTERS:]
         for line in text.splitlines():
             if line.strip():

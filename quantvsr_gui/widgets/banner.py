@@ -1,6 +1,6 @@
 """A message in place, with what can be done about it; never a box in the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
@@ -28,7 +28,7 @@ class Banner(QFrame):
         self.hide()
 
     def show_message(
-        self, text: str, level: Level = "info", actions: dict[str, Callable[[], object]] | None = None
+        self, text: str, level: Level = "info", actions: Mapping[str, Callable[[], object]] | None = None
     ) -> None:
         """Show a message in place of the one before; an action's button also closes it."""
         for old in self._buttons:
@@ -65,7 +65,7 @@ class Messages(QWidget):
         self,
         text: str,
         level: Level = "info",
-        actions: dict[str, Callable[[], object]] | None = None,
+        actions: Mapping[str, Callable[[], object]] | None = None,
         key: str = "",
     ) -> None:
         """Show a message; see `Banner.show_message`."""
