@@ -8,6 +8,7 @@ from quantvsr.jobs.upscale import UpscaleJob  # isort: skip
 from quantvsr.jobs.compare import CompareJob  # isort: skip
 from quantvsr.jobs.demo import DemoJob  # isort: skip
 from quantvsr.jobs.measure import MeasureJob  # isort: skip
+from quantvsr.jobs.preview import PreviewJob  # isort: skip
 from quantvsr.jobs.base import Job, Result, job_from_json, job_types, run  # isort: skip
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "InfoJob",
     "Job",
     "MeasureJob",
+    "PreviewJob",
     "QuantizeJob",
     "Result",
     "UpscaleJob",

@@ -1,0 +1,244 @@
+"""Rendering the frames around a playhead: what is missing of each version, exactly as the whole run would."""
+
+import gc
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from quantvsr.errors import BadInput
+from quantvsr.jobs.preview import PreviewJob, PreviewResult
+from quantvsr.jobs.work.lowbit import open_lowbit
+from quantvsr.jobs.work.models import open_full
+from quantvsr.jobs.work.quantization import checkpoint_file
+from quantvsr.media.reader import ClipReader, open_clip
+from quantvsr.media.times import frame_times
+from quantvsr.media.types import Frame
+from quantvsr.metrics.frames import Picture
+from quantvsr.metrics.motion import DisMotion
+from quantvsr.metrics.registry import get_metric
+from quantvsr.models.adapter import VSRAdapter
+from quantvsr.preview.keys import BICUBIC, FP, GT, LQ, PLAIN, fingerprint, version_key
+from quantvsr.preview.store import ClipFacts, FrameStore, VersionFrames, read_rgb
+from quantvsr.progress import Progress
+from quantvsr.upscale.bicubic import enlarge
+from quantvsr.upscale.engine import DEFAULT_OVERLAP, DEFAULT_TILE, upscale_clip
+
+# Frames read before the wanted ones, in which a cut is found that shifts the windows.
+_BEFORE = 40
+_REFERENCED = ("psnr", "ssim", "flicker")
+_KEPT_MODELS = 2
+_models: OrderedDict[tuple[str, ...], VSRAdapter] = OrderedDict()
+
+
+def preview(job: PreviewJob, progress: Progress) -> PreviewResult:
+    """Render, keep, and measure where asked."""
+    began = time.perf_counter()
+    versions = _versions(job)
+    store = FrameStore(Path(job.out).expanduser())
+    try:
+        keys = {version: version_key(job.scene(), version) for version in versions}
+        clip_key = version_key(job.scene(), LQ)
+    except OSError as error:
+        raise BadInput(f"{error.filename} cannot be read ({error.strerror}); choose it again.") from error
+    facts = _facts(job, store.version(clip_key).folder)
+    stop = min(job.last or facts.frames, facts.frames)
+    start = max(job.start, job.first)
+    if start >= stop:
+        raise BadInput(f"{job.clip} has no frame {start} (it ends at {stop}); choose an earlier one.")
+    wanted = range(start, stop if job.frames is None else min(start + job.frames, stop))
+    share = 0.8 if job.measure else 1.0
+    rendered = 0
+    for number, version in enumerate(versions):
+        inner = progress.stage(
+            f"render {version}", share * number / len(versions), share * (number + 1) / len(versions)
+        )
+        rendered += _render(job, version, store.version(keys[version]), wanted, stop, inner)
+        store.touch(keys[version])
+    if job.measure:
+        _measure(store, keys, wanted, progress.stage("measure", share, 1.0))
+    size = store.prune(round(job.limit * 1e9), frozenset({*keys.values(), clip_key}))
+    return PreviewResult(
+        out=store.folder,
+        keys=keys,
+        start=wanted.start,
+        stop=wanted.stop,
+        rendered=rendered,
+        seconds=round(time.perf_counter() - began, 3),
+        bytes=size,
+    )
+
+
+def _versions(job: PreviewJob) -> list[str]:
+    """Versions once each, checkpoints as files."""
+    found = [each if each in PLAIN else str(checkpoint_file(each)) for each in job.versions]
+    if GT in found and job.gt is None:
+        raise BadInput("The version gt needs a ground truth; give --gt, or leave gt out.")
+    return list(dict.fromkeys(found))
+
+
+def _facts(job: PreviewJob, folder: Path) -> ClipFacts:
+    """Times and size of the clip's frames, kept beside them."""
+    facts = ClipFacts.read(folder)
+    if facts is None:
+        with open_clip(Path(job.clip).expanduser(), frame_rate=job.frame_rate) as reader:
+            times = frame_times(reader)
+            facts = ClipFacts(reader.info.width, reader.info.height, times)
+        facts.write(folder)
+    return facts
+
+
+def _render(
+    job: PreviewJob, version: str, frames: VersionFrames, wanted: range, stop: int, progress: Progress
+) -> int:
+    missing = sorted(set(wanted) - set(frames.scan()))
+    if not missing:
+        progress.report(1.0, "already there", version=version, key=frames.folder.name)
+        return 0
+    part = range(missing[0], missing[-1] + 1)
+    count = 0
+    with closing(_pictures(job, version, part, stop, progress)) as pictures:
+        for frame in pictures:
+            progress.check()
+            frames.write(frame.index, frame.rgb)
+            count += 1
+            progress.report(
+                count / len(part),
+                f"frame {frame.index + 1}",
+                version=version,
+                key=frames.folder.name,
+                frame=frame.index,
+            )
+    return count
+
+
+def _pictures(job: PreviewJob, version: str, part: range, stop: int, progress: Progress) -> Generator[Frame]:
+    """The frames of one version, numbered as in the clip."""
+    source = job.gt if version == GT and job.gt is not None else job.clip
+    place = Path(source).expanduser()
+    if version in (LQ, BICUBIC, GT):
+        with open_clip(place, start=part.start, stop=part.stop, frame_rate=job.frame_rate) as reader:
+            for frame in reader:
+                rgb = enlarge(frame.rgb).clip(0, 1) if version == BICUBIC else frame.rgb
+                yield Frame(frame.index, rgb, frame.time, frame.duration)
+        return
+    progress.report(0.0, "opening the model", version=version)
+    adapter = _model(job, version)
+    stride = adapter.window - 1
+    begin = job.first + max(part.start - job.first - _BEFORE, 0) // stride * stride
+    # One window more than wanted: the last one of what is read may lie off the grid.
+    end = min(part.stop + adapter.window, stop)
+    with open_clip(place, start=begin, stop=end, frame_rate=job.frame_rate) as reader:
+        side = job.tile or DEFAULT_TILE
+        yield from upscale_clip(
+            adapter,
+            _checked(reader, progress),
+            seed=job.seed,
+            steps=job.steps,
+            tile=side,
+            overlap=min(DEFAULT_OVERLAP, side // 4) if job.overlap is None else job.overlap,
+            wanted=part,
+            total=len(part),
+            progress=_Quiet(progress),
+        )
+
+
+def _checked(reader: ClipReader, progress: Progress) -> Iterator[Frame]:
+    for frame in reader:
+        progress.check()
+        yield frame
+
+
+class _Quiet(Progress):
+    """Passes on a stop or a pause and warnings; frames are reported when they are kept."""
+
+    def __init__(self, other: Progress) -> None:
+        super().__init__()
+        self._other = other
+
+    def check(self) -> None:
+        self._other.check()
+
+    def warn(self, message: str) -> None:
+        self._other.warn(message)
+
+
+def _model(job: PreviewJob, version: str) -> VSRAdapter:
+    """A model ready to run; the last ones stay open, since the next look often wants the same."""
+    checkpoint = "" if version == FP else fingerprint(version)
+    key = (job.model, job.device, checkpoint)
+    adapter = _models.pop(key, None)
+    if adapter is None:
+        while len(_models) >= _KEPT_MODELS:
+            _models.popitem(last=False)
+            gc.collect()
+        adapter = open_full(job) if version == FP else open_lowbit(job, Path(version)).adapter
+    _models[key] = adapter
+    return adapter
+
+
+# Figures --------------------------------------------------------------------------------------------------
+
+
+def _measure(store: FrameStore, keys: Mapping[str, str], wanted: range, progress: Progress) -> None:
+    """Figures of each frame: against ground truth and full precision, and along the motion."""
+    references = [version for version in (GT, FP) if version in keys]
+    candidates = [version for version in keys if version not in (LQ, GT)]
+    if not references:
+        return
+    guide = references[0]
+    frames = {version: store.version(keys[version]).scan() for version in {*references, *candidates}}
+    # The frame before gives temporal figures a start.
+    indices = [i for i in (wanted.start - 1, *wanted) if all(i in each for each in frames.values())]
+    if _known(store, keys, candidates, guide, wanted):
+        progress.report(1.0, "already measured")
+        return
+    values: dict[str, dict[str, dict[int, float]]] = {version: {} for version in candidates}
+    meters = {
+        (name, reference, version): get_metric(name).function()
+        for name in _REFERENCED
+        for reference in references
+        for version in candidates
+        if version != reference
+    }
+    warps = {version: get_metric("warp_error").function() for version in candidates}
+    motion_of = DisMotion()
+    before: int | None = None
+    for number, index in enumerate(indices):
+        progress.check()
+        if before is not None and index != before + 1:
+            break
+        before = index
+        pictures = {version: Picture(read_rgb(each[index])) for version, each in frames.items()}
+        motion = motion_of.add(pictures[guide])
+        for (name, reference, version), meter in meters.items():
+            value = meter.add(pictures[version], pictures[reference])
+            _note(values[version], f"{name}/{keys[reference]}", index, value, wanted)
+        for version, meter in warps.items():
+            value = meter.add(pictures[version], None, motion)
+            _note(values[version], f"warp_error/{keys[guide]}", index, value, wanted)
+        progress.report((number + 1) / len(indices), f"measuring frame {index + 1}")
+    for version, each in values.items():
+        if each:
+            store.version(keys[version]).add_values(each)
+
+
+def _note(
+    values: dict[str, dict[int, float]], name: str, index: int, value: float | None, wanted: Iterable[int]
+) -> None:
+    # Equal frames have no finite PSNR.
+    if value is not None and math.isfinite(value) and index in wanted:
+        values.setdefault(name, {})[index] = value
+
+
+def _known(
+    store: FrameStore, keys: Mapping[str, str], candidates: list[str], guide: str, wanted: range
+) -> bool:
+    for version in candidates:
+        kept = store.version(keys[version]).values()
+        name = f"warp_error/{keys[guide]}" if version == guide else f"psnr/{keys[guide]}"
+        if not set(wanted) - {wanted.start} <= set(kept.get(name, {})):
+            return False
+    return True

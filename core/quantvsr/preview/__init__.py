@@ -1,0 +1,1 @@
+"""Rendered frames in a project's cache: their names (`keys`), and how they are written and read (`store`)."""
