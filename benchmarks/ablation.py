@@ -19,13 +19,14 @@ from torch import Tensor
 from quantvsr.calibration.allocation import RankSettings
 from quantvsr.calibration.cost import CostModel
 from quantvsr.calibration.observe import observe
-from quantvsr.calibration.prepare import initialise_layers, search_clips
+from quantvsr.calibration.prepare import initialise_layers, fit_to_samples
 from quantvsr.calibration.ranks import allocate
 from quantvsr.calibration.refine import refine
 from quantvsr.calibration.refine_config import PRESETS, RefineConfig
 from quantvsr.calibration.samples import RecordSettings, SampleStore, record_samples
+from quantvsr.jobs.options import Bits
 from quantvsr.jobs.work.clips import bundled_clips, learn_clips
-from quantvsr.jobs.work.models import minmax
+from quantvsr.jobs.work.models import layer_config
 from quantvsr.media import open_clip
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.models.registry import open_model
@@ -47,7 +48,7 @@ class Variant:
 
 
 def _variants(bits: int) -> dict[str, Variant]:
-    plain, ours = minmax(bits, bits), default(bits, bits)
+    plain, ours = layer_config("maxmin", Bits(bits, bits)), default(bits, bits)
     rotated = plain.replace(rotation="block")
     ranged = rotated.replace(activation_granularity="token")
     clipped = ranged.replace(activation_clip="learned")
@@ -122,7 +123,7 @@ def _build(variant: Variant, store: SampleStore) -> tuple[VSRAdapter, LayerMap]:
         refine(adapter.denoiser, layers, store, replace(variant.train, seed=SEED))
     else:
         initialise_layers(layers)
-        search_clips(adapter.denoiser, layers, store)
+        fit_to_samples(adapter.denoiser, layers, store)
     layers.set_mode("frozen")
     return adapter, layers
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from quantvsr.quant.config import LayerQuantConfig
+from quantvsr.quant.config import Basis, LayerQuantConfig
 
 FP32_BITS = 32
 
@@ -60,8 +60,14 @@ class LayerShape:
 
     @property
     def size(self) -> int:
-        """min(O, n), the largest rank that makes sense."""
+        """min(O, n), the largest rank of the weight as a matrix."""
         return min(self.out_features, self.columns)
+
+    def largest_rank(self, basis: Basis) -> int:
+        """The largest rank that makes sense in this basis of the low-rank branch."""
+        if basis == "weight":
+            return self.size
+        return min(self.out_features * math.prod(self.kernel), self.in_features_per_group)
 
     def to_json(self) -> dict[str, object]:
         """A JSON-able dictionary; `LayerShape.from_json` reads it."""
@@ -87,7 +93,7 @@ class Cost:
     Attributes:
         names: Layers.
         weights: Number of weights.
-        ranks: Ranks, capped by min(O, n).
+        ranks: Ranks, capped at the largest that makes sense.
         bytes: Bytes at rest for each of `PARTS`, int64.
         macs_low_bit: Integer multiply-accumulates of one window.
         macs_low_rank: Multiply-accumulates of the two thin operations of one window.
@@ -188,14 +194,27 @@ class CostModel:
         bias = np.array([shape.bias for shape in shapes], bool)
         real = 2 if how.at_rest == "float16" else 4
         self.weights = out * columns
-        self.sizes = np.minimum(out, columns)
+        bases: list[Basis] = [_basis(shape, how) for shape in shapes]
+        self.sizes = np.array(
+            [shape.largest_rank(basis) for shape, basis in zip(shapes, bases, strict=True)], np.int64
+        )
         total = int(self.weights.sum())
         self.weight_bits = int((bits * self.weights).sum()) / total if total else float(how.weight_bits)
         branch = int(how.low_rank)
-        self.bytes_per_rank = branch * real * (out + columns)
-        self._L1, self._L2 = branch * real * out, branch * real * columns
-        # With groups the same L2 is applied to the channels of every group.
-        self._macs_per_rank = branch * (groups * columns + out) * positions
+        from_activations = np.array([basis == "activation" for basis in bases], bool)
+        kernel = np.array([math.prod(shape.kernel) for shape in shapes], np.int64)
+        incoming = np.array([shape.input_positions or shape.positions for shape in shapes], np.int64)
+        columns_per_rank = np.where(from_activations, columns // kernel, columns)
+        rows_per_rank = np.where(from_activations, out * kernel, out)
+        self.bytes_per_rank = branch * real * (rows_per_rank + columns_per_rank)
+        self._L1, self._L2 = branch * real * rows_per_rank, branch * real * columns_per_rank
+        # With groups the same L2 is applied to the channels of every group. Directions of activations are
+        # used twice: to find what lies in them, and to take it out.
+        self._macs_per_rank = branch * np.where(
+            from_activations,
+            2 * columns_per_rank * incoming + rows_per_rank * positions,
+            (groups * columns + out) * positions,
+        )
         self._macs_low_bit = self.weights * positions
         self._macs_rotation = _each(shapes, parts, lambda shape, sizes: _rotation_macs(shape, sizes, how))
         self._bias_fp32 = np.where(bias, 4 * out, 0).astype(np.int64)
@@ -218,7 +237,10 @@ class CostModel:
         self.fixed_bytes = np.stack(list(self._fixed.values())).sum(0)
 
     def estimate(self, ranks: Mapping[str, int]) -> Cost:
-        """Cost for these ranks; layers that are absent have none (0), ranks above min(O, n) count as that."""
+        """Cost for these ranks.
+
+        Layers that are absent have rank 0, ranks above the largest that makes sense count as that.
+        """
         rank = np.minimum(np.array([ranks.get(name, 0) for name in self.names], np.int64), self.sizes)
         stored = self._fixed | {"L1": self._L1 * rank, "L2": self._L2 * rank}
         return Cost(
@@ -241,6 +263,10 @@ def estimate(
 
 
 Sizes = tuple[int, ...]
+
+
+def _basis(shape: LayerShape, how: LayerQuantConfig) -> Basis:
+    return "weight" if shape.groups > 1 else how.low_rank_basis
 
 
 def _each(

@@ -1,9 +1,7 @@
 """One full-precision pass over the samples: complexity, activation ranges and sizes of all layers."""
 
-import contextlib
-import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,12 +9,14 @@ from torch import Tensor, nn
 
 from quantvsr.calibration.complexity import statistics
 from quantvsr.calibration.cost import LayerShape
+from quantvsr.calibration.hooks import forward_hooks, full_precision
 from quantvsr.calibration.samples import Sample
+from quantvsr.calibration.sensitivity import expected_errors
 from quantvsr.calibration.table import ComplexityTable
 from quantvsr.errors import BadInput
 from quantvsr.progress import Progress
 from quantvsr.quant.geometry import geometry_of, plain_weight
-from quantvsr.quant.layers import DualBranchLayer, Mode
+from quantvsr.quant.layers import DualBranchLayer
 
 
 @dataclass(frozen=True)
@@ -55,38 +55,6 @@ def layer_shape(name: str, layer: nn.Module, positions: int = 0, input_positions
     )
 
 
-@contextlib.contextmanager
-def forward_hooks(
-    layers: Mapping[str, nn.Module], function: Callable[[str, nn.Module, Tensor, Tensor], None]
-) -> Iterator[None]:
-    """Call `function(name, layer, input, output)` after every call of a layer, while the context lasts."""
-
-    def hook(name: str, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        function(name, module, args[0], output)
-
-    handles = [m.register_forward_hook(functools.partial(hook, name)) for name, m in layers.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextlib.contextmanager
-def full_precision(layers: Mapping[str, nn.Module]) -> Iterator[None]:
-    """Dual-branch layers among `layers` compute in full precision while the context lasts."""
-    found: list[tuple[DualBranchLayer, Mode]] = [
-        (layer, layer.mode) for layer in layers.values() if isinstance(layer, DualBranchLayer)
-    ]
-    for layer, _ in found:
-        layer.mode = "fp"
-    try:
-        yield
-    finally:
-        for layer, mode in found:
-            layer.mode = mode
-
-
 def observe(
     model: nn.Module,
     layers: Mapping[str, nn.Module],
@@ -107,7 +75,7 @@ def observe(
         samples: Calibration samples, read one after another.
         layout: Layout of a layer's input, by the layer's name (see `VSRAdapter.layout`).
         frames: T, frames per clip.
-        kind: Name of the statistics: "default" or "reference".
+        kind: Name of the statistics: "default" (which come with expected errors) or "reference".
         time_of: Timestep of a sample in the model's own unit; the step's place in the run, 0..1, if left out.
         device: Where to compute.
         progress: Checked before every sample.
@@ -147,7 +115,12 @@ def observe(
             sample = samples[number]
             model(**sample.to(device).inputs)
             times.append(time_of(sample) if time_of else _place(sample))
-            watch.report((number + 1) / len(samples), f"Observed sample {number + 1} of {len(samples)}")
+            watch.report(0.7 * (number + 1) / len(samples), f"Observed sample {number + 1} of {len(samples)}")
+    errors = (
+        expected_errors(model, layers, samples, device=device, progress=watch.stage("sensitivity", 0.7, 1.0))
+        if kind == "default"
+        else {}
+    )
     seen_layers = {name: list(zip(*rows, strict=True)) for name, rows in values.items() if rows}
     table = ComplexityTable.from_layers(
         {name: (columns[1], columns[2]) for name, columns in seen_layers.items()},
@@ -155,6 +128,7 @@ def observe(
         scales={name: columns[3] for name, columns in seen_layers.items()},
         bounds={name: (columns[4], columns[5]) for name, columns in seen_layers.items()},
         times=times,
+        errors=errors,
     )
     shapes = tuple(layer_shape(name, layer, *positions.get(name, (0, 0))) for name, layer in layers.items())
     return Observation(table, shapes)

@@ -1,11 +1,11 @@
-"""What happens between rank allocation and training: initialisation, and the search for activation clips."""
+"""What happens between rank allocation and training: initialisation, and the fit to calibration inputs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from quantvsr.calibration.observe import forward_hooks, full_precision
+from quantvsr.calibration.hooks import forward_hooks, full_precision
 from quantvsr.calibration.order import order_of
 from quantvsr.calibration.samples import Sample
 from quantvsr.progress import Progress
@@ -28,7 +28,7 @@ def initialise_layers(layers: Layers, progress: Progress | None = None) -> None:
         watch.report(done / len(layers), f"Initialised {name}")
 
 
-def search_clips(
+def fit_to_samples(
     model: nn.Module,
     layers: Layers,
     samples: Sequence[Sample],
@@ -39,9 +39,9 @@ def search_clips(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> None:
-    """Fit activation shifts and clips of initialised layers to full-precision inputs.
+    """Fit low-rank directions, activation shifts and clips of initialised layers to full-precision inputs.
 
-    Layers that have neither are left alone.
+    Layers that have none of them are left alone.
 
     Args:
         model: Holds the layers; run in full precision.
@@ -55,7 +55,7 @@ def search_clips(
         progress: Checked between samples and between layers.
     """
     watch = progress or Progress()
-    wanted = {name: layer for name, layer in layers.items() if _fitted(layer)}
+    wanted = {name: layer for name, layer in layers.items() if layer.fits_inputs}
     if not wanted or not len(samples):
         return
     allowed = range(len(samples)) if indices is None else indices
@@ -81,13 +81,9 @@ def search_clips(
         for name in group:
             watch.check()
             found = inputs.pop(name)
-            wanted[name].search_activation_clip(found, rows=_ROWS * len(found))
+            wanted[name].fit_to_inputs(found, rows=_ROWS * len(found))
             done += 1
             watch.report(done / len(sizes), f"Clip of {name}")
-
-
-def _fitted(layer: DualBranchLayer) -> bool:
-    return layer.activation_clip is not None or layer.activation_shift is not None
 
 
 def _run(

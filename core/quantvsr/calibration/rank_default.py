@@ -67,7 +67,7 @@ def _score(
 def rank_limits(
     size: NDArray[np.int64], settings: RankSettings
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lowest and highest rank of layers with these min(O, n), after rounding to the multiple.
+    """Lowest and highest rank of layers with these largest ranks, after rounding to the multiple.
 
     The lowest is rounded up and the highest down, so that rounding never leaves the interval. Where no
     multiple lies inside, the unrounded lowest rank is the only choice.
@@ -107,7 +107,12 @@ def _default(
     if settings.extra_bits is not None:
         bits = cost.weight_bits + settings.extra_bits
         budget = math.floor(bits * float(cost.weights.sum()) / 8)
-    ranks = _hand_out(base, top, wish, settings.multiple, cost, budget)
+    errors = _errors(table, where, observed)
+    if errors is not None and budget is not None:
+        # A layer complex in both respects counts twice, a simple one half.
+        ranks = _spend(base, top, errors * 2.0 ** score[:, None], settings.multiple, cost, budget)
+    else:
+        ranks = _hand_out(base, top, wish, settings.multiple, cost, budget)
     total = int((cost.fixed_bytes + cost.bytes_per_rank * ranks).sum())
     weights = int(cost.weights.sum())
 
@@ -132,6 +137,59 @@ def _default(
     )
 
 
+def _errors(
+    table: ComplexityTable, where: NDArray[np.int64], observed: NDArray[np.bool_]
+) -> NDArray[np.float64] | None:
+    """Expected errors by rank in the order wanted, 0 for layers that were not measured; None without any."""
+    if not len(table.names) or not table.errors.shape[1]:
+        return None
+    errors = np.where(observed[:, None], table.errors[where], 0.0).astype(np.float64)
+    return np.nan_to_num(errors, nan=0.0)
+
+
+def _spend(
+    base: NDArray[np.int64],
+    top: NDArray[np.int64],
+    errors: NDArray[np.float64],
+    step: int,
+    cost: CostModel,
+    budget: int,
+) -> NDArray[np.int64]:
+    """Raise ranks from `base` towards `top` in steps, always the one that saves most error per byte.
+
+    A step is never worth more than the one before it, so that what is granted is a prefix of one list and no
+    layer loses anything when the budget grows.
+    """
+    owner, before, after = _steps(base, top, step)
+    gain = after - before
+    last = errors.shape[1] - 1
+    saved = errors[owner, np.minimum(before, last)] - errors[owner, np.minimum(after, last)]
+    price = np.maximum(gain * cost.bytes_per_rank[owner], 1)
+    worth = saved / price
+    for layer in np.unique(owner):
+        mine = owner == layer
+        worth[mine] = np.minimum.accumulate(worth[mine])
+    turn = np.lexsort((before, owner, -worth))
+    turn = turn[worth[turn] > 0]
+    spent = int((cost.fixed_bytes + cost.bytes_per_rank * base).sum())
+    spent_after = spent + np.cumsum(gain[turn] * cost.bytes_per_rank[owner[turn]])
+    granted = turn[: int(np.searchsorted(spent_after, budget, side="right"))]
+    return base + np.bincount(owner[granted], weights=gain[granted], minlength=len(base)).astype(np.int64)
+
+
+def _steps(
+    base: NDArray[np.int64], top: NDArray[np.int64], step: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """All steps from `base` to `top`: their layers, and the ranks before and after each."""
+    steps = (top - base + step - 1) // step
+    owner = np.repeat(np.arange(len(base)), steps)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(steps) - steps, steps)
+    # A rank that is no multiple (a limit, an odd size) is left by a shorter step to the next multiple.
+    before = np.where(number == 0, base[owner], (base[owner] // step + number) * step)
+    after = np.minimum((base[owner] // step + number + 1) * step, top[owner])
+    return owner, before, np.maximum(after, before)
+
+
 def _hand_out(
     base: NDArray[np.int64],
     top: NDArray[np.int64],
@@ -145,13 +203,8 @@ def _hand_out(
     The steps of all layers form one list in the order in which they are due; what is granted is a prefix of
     it. So no layer loses anything when the budget grows.
     """
-    steps = (top - base + step - 1) // step
-    owner = np.repeat(np.arange(len(base)), steps)
-    number = np.arange(len(owner)) - np.repeat(np.cumsum(steps) - steps, steps)
-    # A rank that is no multiple (a limit, an odd size) is left by a shorter step to the next multiple.
-    before = np.where(number == 0, base[owner], (base[owner] // step + number) * step)
-    after = np.minimum((base[owner] // step + number + 1) * step, top[owner])
-    gain = np.maximum(after - before, 0)
+    owner, before, after = _steps(base, top, step)
+    gain = after - before
     # The step is due when the wish, scaled by this factor, is nearer to the rank after it than to the one
     # before.
     with np.errstate(divide="ignore"):

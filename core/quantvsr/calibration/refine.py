@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantvsr.calibration.observe import forward_hooks, full_precision
+from quantvsr.calibration.hooks import forward_hooks, full_precision
 from quantvsr.calibration.order import order_of, sample_weights
-from quantvsr.calibration.prepare import initialise_layers, search_clips
+from quantvsr.calibration.prepare import fit_to_samples, initialise_layers
 from quantvsr.calibration.refine_config import RefineConfig
 from quantvsr.calibration.results import RefineResult, StageResult
 from quantvsr.calibration.samples import Sample, infos_of, split_windows
@@ -29,7 +29,6 @@ from quantvsr.calibration.snapshot_list import stages_of
 from quantvsr.calibration.snapshots import Snapshot, SnapshotFolder
 from quantvsr.calibration.stages import (
     Layers,
-    Parameters,
     Stage,
     load_moments,
     make_optimizer,
@@ -201,7 +200,7 @@ class _Run:
             self.resumed = self.saved = int(snapshot.state["number"])
             self._load(self._state(), snapshot.tensors, "state/")
         elif fresh:
-            search_clips(
+            fit_to_samples(
                 self.model,
                 self.layers,
                 self.samples,
@@ -231,8 +230,8 @@ class _Run:
         """Hash of what the trajectory depends on, except for values that are trained."""
         fixed: dict[str, Tensor] = {}
         for name, layer in self.layers.items():
-            changing = {key for key, p in layer.named_parameters() if any(p is q for q in trainable(layer))}
-            fixed |= {f"{name}.{k}": v for k, v in layer.state_dict().items() if k not in changing}
+            fixed |= {f"{name}.{k}": v for k, v in layer.state_dict().items() if k in ("weight", "bias")}
+            fixed |= {f"{name}.signs{i}": s for i, s in enumerate(layer.signs) if s is not None}
         entries = getattr(self.samples, "entries", None)
         return hash_json(
             {
@@ -380,11 +379,19 @@ class _Run:
 
     # State -------------------------------------------------------------------------------------------------
 
-    def _state(self) -> Parameters:
-        return named(self.layers, trainable)
+    def _state(self) -> dict[str, Tensor]:
+        """Everything that initialisation on samples and training set."""
+        clips = {
+            f"{name}.weight_clip{i}": clip
+            for name, layer in self.layers.items()
+            for i, clip in enumerate(layer.weight_clips)
+        }
+        return {**named(self.layers, trainable), **clips}
 
     @torch.no_grad()
-    def _load(self, parameters: Parameters, tensors: Mapping[str, Tensor], prefix: str = "") -> None:
+    def _load(
+        self, parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor], prefix: str = ""
+    ) -> None:
         for name, p in parameters.items():
             if prefix + name in tensors:
                 p.copy_(tensors[prefix + name])

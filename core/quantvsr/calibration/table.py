@@ -33,6 +33,8 @@ class ComplexityTable:
         low: Minimum of the layer's input for each value, float32, flat; NaN where not measured.
         high: Maximum of the layer's input for each value, float32, flat; NaN where not measured.
         times: Timestep of each calibration sample (the model's own unit), float64; NaN where unknown.
+        errors: (L, R + 1), float32: expected error of the denoiser's output by rank 0..R, up to a common
+            factor (see `sensitivity`); NaN where a layer was not measured, (L, 0) where none was.
     """
 
     names: tuple[str, ...]
@@ -44,11 +46,14 @@ class ComplexityTable:
     low: NDArray[np.float32]
     high: NDArray[np.float32]
     times: NDArray[np.float64]
+    errors: NDArray[np.float32]
 
     def __post_init__(self) -> None:
         flat = {len(getattr(self, part)) for part in _FLAT}
         if len(self.offsets) != len(self.names) + 1 or flat != {int(self.offsets[-1])}:
             raise ValueError("the parts of a complexity table do not have matching lengths")
+        if self.errors.ndim != 2 or len(self.errors) != len(self.names):
+            raise ValueError("the errors of a complexity table do not belong to its layers")
         if len(set(self.names)) != len(self.names):
             raise ValueError("a layer appears twice in a complexity table")
 
@@ -61,6 +66,7 @@ class ComplexityTable:
         scales: Mapping[str, ArrayLike] | None = None,
         bounds: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
         times: ArrayLike | None = None,
+        errors: Mapping[str, ArrayLike] | None = None,
     ) -> "ComplexityTable":
         """Build a table from `layer -> (spatial values, temporal values)`.
 
@@ -70,6 +76,7 @@ class ComplexityTable:
             scales: Activation scale of each value.
             bounds: Minima and maxima of each value's input.
             times: Timestep of each sample.
+            errors: Expected error by rank of each layer that was measured, all of one length.
         """
         spatial = [np.asarray(a, np.float32).reshape(-1) for a, _ in layers.values()]
         temporal = [np.asarray(b, np.float32).reshape(-1) for _, b in layers.values()]
@@ -94,6 +101,7 @@ class ComplexityTable:
             low=_join([np.asarray(edges[name][0]) for name in layers], np.float32),
             high=_join([np.asarray(edges[name][1]) for name in layers], np.float32),
             times=np.full(total, np.nan) if times is None else np.asarray(times, np.float64),
+            errors=_rows(tuple(layers), errors or {}),
         )
 
     def __len__(self) -> int:
@@ -138,6 +146,7 @@ class ComplexityTable:
                 offsets=self.offsets,
                 **{part: getattr(self, part) for part in _FLAT},
                 times=self.times,
+                errors=self.errors,
             )
 
     @classmethod
@@ -163,6 +172,15 @@ class ComplexityTable:
             text = f"{file} is not a readable complexity table ({error}); run the analysis again."
             raise BadInput(text) from error
         raise BadInput(f"{file} has version {version}, not {_VERSION}; run the analysis again.")
+
+
+def _rows(names: tuple[str, ...], errors: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
+    width = max((np.size(row) for row in errors.values()), default=0)
+    rows = np.full((len(names), width), np.nan, np.float32)
+    for i, name in enumerate(names):
+        if name in errors:
+            rows[i] = np.asarray(errors[name], np.float32)
+    return rows
 
 
 def _join(parts: list[np.ndarray], dtype: type) -> np.ndarray:

@@ -3,6 +3,7 @@
 Functions of a dual-branch layer and its input; the input is batched and float32 throughout.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,20 +19,50 @@ SMALLEST_FACTOR = 0.05
 """Learned clip factors cannot go below this."""
 
 
-def pad(layer: "DualBranchLayer", x: Tensor) -> tuple[Tensor, Tensor, bool, bool]:
-    """Pad where the operation cannot do it.
-
-    Zero padding stands for the value zero. Where a shift is subtracted the borders hold minus the shift, so
-    they have to be there before.
+def pad(layer: "DualBranchLayer", x: Tensor) -> tuple[Tensor, bool]:
+    """Apply a padding mode other than zeros, which the operation itself does not do.
 
     Returns:
-        Input of the low-rank branch, input of the low-bit branch, and for each whether it is padded already.
+        The input, and whether it is padded.
     """
+    return layer.geometry.pad(x) if layer.config.honour_padding else (x, False)
+
+
+def leave_over(layer: "DualBranchLayer", x: Tensor, features: Tensor | None = None) -> Tensor:
+    """What the directions of the low-rank branch leave over of an input: `x - L2^T L2 x`.
+
+    The input itself in the basis "weight".
+
+    Args:
+        layer: The layer.
+        x: Input.
+        features: `L2 x`, where it is known already.
+    """
+    if layer.basis == "weight" or not len(layer.L2):
+        return x
     geometry = layer.geometry
-    plain, done = geometry.pad(x) if layer.config.honour_padding else (x, False)
-    if layer.is_shifted and geometry.pads and not done:
-        return plain, geometry.pad_zeros(x), False, True
-    return plain, plain, done, done
+    directions = layer.encoded.l2 if layer.encoded is not None else layer.factors()[1]
+    ones = [1] * geometry.dims
+    if features is None:
+        features = geometry.pointwise(x, directions.reshape(*directions.shape, *ones))
+    return x - geometry.pointwise(features, directions.T.reshape(-1, len(directions), *ones))
+
+
+def pad_shifted(layer: "DualBranchLayer", x: Tensor, padded: bool) -> tuple[Tensor, bool]:
+    """Pad with zeros where a shift is subtracted after: the borders then hold minus the shift.
+
+    Returns:
+        The input, and whether it is padded.
+    """
+    if layer.is_shifted and layer.geometry.pads and not padded:
+        return layer.geometry.pad_zeros(x), True
+    return x, padded
+
+
+def low_input(layer: "DualBranchLayer", x: Tensor) -> Tensor:
+    """A batched input as the low-bit branch takes it: padded where it has to be, directions taken out."""
+    plain, padded = pad(layer, x)
+    return pad_shifted(layer, leave_over(layer, plain), padded)[0]
 
 
 def rotate(layer: "DualBranchLayer", x: Tensor) -> list[Tensor]:
@@ -74,12 +105,27 @@ def prepare(layer: "DualBranchLayer", x: Tensor) -> tuple[list[Tensor], list[boo
     return parts, [True] * len(parts)
 
 
-def channel_means(layer: "DualBranchLayer", x: Tensor) -> Tensor:
-    """Mean of each input channel over everything else, (C,); the input may be unbatched."""
-    dims = layer.geometry.dims
-    if dims and x.ndim == dims + 1:
-        x = x[None]
-    return x.float().movedim(layer.geometry.channel_dim, -1).reshape(-1, layer.geometry.in_channels).mean(0)
+def channel_means(layer: "DualBranchLayer", inputs: Sequence[Tensor]) -> Tensor:
+    """Mean of each channel of what is to be quantized, (C,), float32; inputs may be unbatched."""
+    means = [_vectors(layer, leave_over(layer, batched(layer, x.float()))).mean(0) for x in inputs]
+    return torch.stack(means).mean(0)
+
+
+def channel_covariance(layer: "DualBranchLayer", inputs: Sequence[Tensor]) -> Tensor:
+    """Covariance of the channels over all inputs, (C, C), float32; inputs may be unbatched."""
+    found = [_vectors(layer, batched(layer, x.float())) for x in inputs]
+    mean = torch.stack([vectors.mean(0) for vectors in found]).mean(0)
+    moments = [(vectors - mean).T @ (vectors - mean) / len(vectors) for vectors in found]
+    return torch.stack(moments).mean(0)
+
+
+def batched(layer: "DualBranchLayer", x: Tensor) -> Tensor:
+    """An input with the batch dimension that convolutions may do without."""
+    return x[None] if layer.geometry.dims and x.ndim == layer.geometry.dims + 1 else x
+
+
+def _vectors(layer: "DualBranchLayer", x: Tensor) -> Tensor:
+    return x.movedim(layer.geometry.channel_dim, -1).reshape(-1, layer.geometry.in_channels)
 
 
 def bounds(layer: "DualBranchLayer", prepared: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ Tensors of layer NAME (i counts parts):
 | NAME.scales{i} | (rows,), float32, or float16 multiples of 2**`scale_exponents[i]` of the layer's JSON |
 | NAME.zero_points{i} | packed like codes when ranges hold zero, else float32 (rows,); absent if symmetric |
 | NAME.signs{i} | uint8, one bit per channel; absent where nothing is rotated |
-| NAME.L1, NAME.L2 | (O, r), (r, n), float16 or float32; absent at rank 0 |
+| NAME.L1, NAME.L2 | float16 or float32, shapes by `lowrank.factor_shapes`; absent at rank 0 |
 | NAME.bias | (O,), bias, aligned bias and the shift's product added up; absent if there is none |
 | NAME.activation_shift | (C,), float16 or float32; absent where not configured |
 | NAME.activation_clip | (parts, 2), float32; absent without learned clipping |
@@ -40,6 +40,7 @@ from quantvsr.quant.config import LayerQuantConfig
 from quantvsr.quant.encoded import EncodedWeight
 from quantvsr.quant.geometry import geometry_of, plain_weight
 from quantvsr.quant.layers import DualBranchLayer
+from quantvsr.quant.lowrank import factor_shapes
 from quantvsr.quant.packing import pack_codes, pack_signs, unpack_codes, unpack_signs
 from quantvsr.quant.surgery import LayerMap, quantized_layers
 
@@ -316,7 +317,7 @@ def _store(layer: DualBranchLayer) -> tuple[dict[str, Tensor], list[int]]:
             stored[f"signs{i}"] = pack_signs(signs)
     assert layer.encoded is not None
     l1, l2 = layer.encoded.l1, layer.encoded.l2
-    if l1.shape[1]:
+    if len(l2):
         stored["L1"], stored["L2"] = l1.cpu().to(real), l2.cpu().to(real)
     with torch.no_grad():
         bias = layer.total_bias()
@@ -376,8 +377,11 @@ def _restore(layer: DualBranchLayer, described: dict[str, Any], stored: dict[str
         zero_points.append(zero_point.reshape(shape).to(device))
         signs = stored.get(f"signs{i}")
         layer.set_signs(i, torch.ones(0, dtype=torch.int8) if signs is None else unpack_signs(signs, size))
-    l1 = stored["L1"].float() if "L1" in stored else torch.zeros(out, 0)
-    l2 = stored["L2"].float() if "L2" in stored else torch.zeros(0, layer.weight[0].numel())
+    none = factor_shapes(layer.weight.shape, 0, layer.basis)
+    l1, l2 = (
+        stored[key].float() if key in stored else torch.zeros(shape)
+        for key, shape in zip(("L1", "L2"), none, strict=True)
+    )
     bias = stored["bias"].float().to(device) if "bias" in stored else None
     if layer.activation_clip is not None:
         with torch.no_grad():
@@ -385,5 +389,6 @@ def _restore(layer: DualBranchLayer, described: dict[str, Any], stored: dict[str
     if layer.activation_shift is not None:
         layer.set_activation_shift(stored["activation_shift"].float().to(device))
     factors = (l1.to(device), l2.to(device))
-    encoded = EncodedWeight(codes, scales, zero_points, *factors, layer.geometry.groups, bias)
+    groups = layer.geometry.groups
+    encoded = EncodedWeight(codes, scales, zero_points, *factors, groups, layer.basis, bias)
     layer.load_encoded(described["rank"], encoded)

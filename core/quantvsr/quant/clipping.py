@@ -147,10 +147,8 @@ def _sample(
     vectors, lows, highs = [], [], []
     dim = layer.geometry.channel_dim
     for x in inputs:
-        x = x.float()
-        if layer.geometry.dims and x.ndim == layer.geometry.dims + 1:
-            x = x[None]
-        rotated = activations.prepare(layer, activations.pad(layer, x)[1])[0][part]
+        x = activations.low_input(layer, activations.batched(layer, x.float()))
+        rotated = activations.prepare(layer, x)[0][part]
         lo, hi = activations.bounds(layer, rotated)
         rotated = rotated.movedim(dim, -1)
         lo, hi = (

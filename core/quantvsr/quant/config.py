@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from quantvsr.errors import BadInput
 
+Basis = Literal["weight", "activation"]
+
 
 @dataclass(frozen=True)
 class LayerQuantConfig:
@@ -30,6 +32,11 @@ class LayerQuantConfig:
         rotation: "none", "reference" (identity for many sizes) or "block" (every size).
         rotation_block: Largest block of the kind "block".
         low_rank: Full-precision low-rank branch on or off.
+        low_rank_basis: Where the branch starts from. "weight" (reference): leading singular vectors of the
+            weight; k x k to r channels, then 1 x 1. "activation": leading principal directions of the
+            layer's calibration inputs; 1 x 1 to r channels, then k x k, and what the r channels hold is
+            subtracted from the activations before these are quantized. Grouped convolutions always start
+            from the weight.
         bias_alignment: Trainable bias per output channel on or off.
         range_holds_zero: Widen ranges to include 0, so that codes and zero points fit into 0..2^bits - 1 and
             padding is a valid code.
@@ -40,7 +47,7 @@ class LayerQuantConfig:
         activation_clip: "none", or "learned": two factors per part on the dynamic bounds.
         activation_shift: Subtract a mean per channel, found on calibration inputs, before quantization, and
             add its exact product with the weight to the bias.
-        cap_rank: Keep ranks at or below min(O, n).
+        cap_rank: Keep ranks at or below the weight's own, see `lowrank.largest_rank`.
         honour_padding: Execute padding modes other than zeros; the reference replaces them by zeros.
         exclude_by_prefix: Exclusions are string prefixes (reference) instead of exact names or globs.
         at_rest: Type of scales, factors and biases in files; the live layer computes with the stored values.
@@ -58,6 +65,7 @@ class LayerQuantConfig:
     rotation: Literal["none", "reference", "block"] = "block"
     rotation_block: int = 64
     low_rank: bool = True
+    low_rank_basis: Basis = "activation"
     bias_alignment: bool = True
     range_holds_zero: bool = True
     scale_floor: Literal["absolute", "relative"] = "relative"
@@ -128,6 +136,7 @@ def reference(weight_bits: int = 4, activation_bits: int = 4) -> LayerQuantConfi
         activation_granularity="tensor",
         parts=2,
         rotation="reference",
+        low_rank_basis="weight",
         range_holds_zero=False,
         scale_floor="absolute",
         weight_range="frozen",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from quantvsr.quant.affine import decode
+from quantvsr.quant.config import Basis
 from quantvsr.quant.lowrank import thin_weights
 
 
@@ -17,16 +18,17 @@ class EncodedWeight(nn.Module):
         codes: Per part, (O, channels, kernel...), uint8 (int8 when symmetric).
         scales: Per part, float32, (O, 1...) or 0-dimensional.
         zero_points: Per part, whole numbers in float32, shaped like the scales.
-        l1: (O, r), float32, with the values it has at rest.
-        l2: (r, n), likewise.
+        l1: Float32, with the values it has at rest; shape by `lowrank.factor_shapes`.
+        l2: Likewise.
         groups: Groups of the convolution.
+        basis: Of the low-rank branch.
         bias: (O,), all constant terms as stored in a file; None: the layer adds them up itself.
         offset: (O,), the residual's product with the activation shift, where there is one.
 
     Attributes:
         l1, l2, bias, offset: As given.
         hat: The weight the codes decode to, all parts, (O, channels, kernel...).
-        first, second: Weights of the two thin operations; None at rank 0.
+        first, second: Weights of the two thin operations, see `lowrank.thin_weights`; None at rank 0.
     """
 
     l1: Tensor
@@ -45,6 +47,7 @@ class EncodedWeight(nn.Module):
         l1: Tensor,
         l2: Tensor,
         groups: int,
+        basis: Basis,
         bias: Tensor | None = None,
         offset: Tensor | None = None,
     ) -> None:
@@ -60,7 +63,7 @@ class EncodedWeight(nn.Module):
         self._keep("hat", hat)
         self._keep("l1", l1)
         self._keep("l2", l2)
-        first, second = thin_weights(l1, l2, hat.shape, groups) if l1.shape[1] else (None, None)
+        first, second = thin_weights(l1, l2, hat.shape, groups, basis) if len(l2) else (None, None)
         self._keep("first", first)
         self._keep("second", second)
         self._keep("bias", bias)

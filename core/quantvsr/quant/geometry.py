@@ -89,7 +89,7 @@ class Geometry:
         return _CONVOLUTIONS[self.dims](x, weight, bias, self.stride, padding, self.dilation, self.groups)
 
     def pointwise(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The 1 x 1 operation on the features of the first thin operation."""
+        """A 1 x 1 operation: one of the two thin operations of the low-rank branch."""
         if not self.dims:
             return F.linear(x, weight)
         return _CONVOLUTIONS[self.dims](x, weight, groups=self.groups)

@@ -187,6 +187,12 @@ class Rotation:
         """Whether nothing is rotated."""
         return not self._plan
 
+    def block_matrix(self) -> np.ndarray | None:
+        """The block of M / sqrt(n), (b, b), where M is the block diagonal of equal ones; None otherwise."""
+        if len(self._plan) != 1 or self._plan[0].outer is not None:
+            return None
+        return self._plan[0].inner
+
     def dense(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """R as a matrix (size, size); for files and tests."""
         matrix = np.zeros((self.size, self.size))

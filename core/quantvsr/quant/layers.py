@@ -14,13 +14,22 @@ from torch import Tensor, nn
 from quantvsr.errors import BadInput, BadModel
 from quantvsr.quant import activations, clipping, weights
 from quantvsr.quant.affine import half_through
-from quantvsr.quant.config import LayerQuantConfig
+from quantvsr.quant.config import Basis, LayerQuantConfig
 from quantvsr.quant.encoded import EncodedWeight
 from quantvsr.quant.geometry import geometry_of, plain_weight
 from quantvsr.quant.hadamard import Rotation, draw_signs
-from quantvsr.quant.lowrank import svd_factors, thin_weights
+from quantvsr.quant.lowrank import (
+    factor_shapes,
+    largest_rank,
+    leading_directions,
+    seen_from,
+    svd_factors,
+    thin_weights,
+    weight_moment,
+)
 from quantvsr.quant.packing import packed_size
 from quantvsr.quant.parts import plan_parts
+from quantvsr.quant.skip import Skip
 
 Mode = Literal["fp", "train", "frozen"]
 _OPTIONAL = ("lba", "activation_clip", "activation_shift")
@@ -31,7 +40,8 @@ class DualBranchLayer(nn.Module):
     """A linear or convolution layer with a low-bit branch and a low-rank branch.
 
     `y = op(quantized activations, quantized residual weight) + op(activations, L1 L2) + bias`, where the
-    residual weight is the plain weight less `L1 L2`, and both sides of the low-bit product are rotated.
+    residual weight is the plain weight less `L1 L2`, and both sides of the low-bit product are rotated. In
+    the basis "activation" the quantized activations are what the directions of L2 leave over.
 
     Modes: "fp" is the plain layer. "train" quantizes the current residual at every call, with derivatives to
     L1, L2, lba and, where configured, to weight ranges and activation clips. "frozen" uses weights encoded
@@ -47,7 +57,8 @@ class DualBranchLayer(nn.Module):
 
     Attributes:
         weight, bias: The plain layer's, never trained.
-        L1: (O, r) and L2: (r, n), the low-rank factors.
+        basis: "weight" or "activation", see `lowrank`; may differ from the configured one (see `notes`).
+        L1, L2: The low-rank factors: (O, r) and (r, n) in the basis "weight", else (O, r * K) and (r, C).
         lba: (1, O, 1...), the trained bias; None without bias alignment.
         range_min, range_max: Weight ranges per part, used unless `weight_range` is "refresh".
         activation_clip: (parts, 2), factors on the lower and upper activation bound; None when off.
@@ -78,8 +89,11 @@ class DualBranchLayer(nn.Module):
         out, ones = geometry.out_channels, (1,) * (weight.ndim - 1)
         device = weight.device
         self.rank = 0
-        self.L1 = nn.Parameter(torch.zeros(out, 0, device=device))
-        self.L2 = nn.Parameter(torch.zeros(0, weight[0].numel(), device=device))
+        self.basis: Basis = plan.basis
+        self.L1, self.L2 = (
+            nn.Parameter(torch.zeros(shape, device=device))
+            for shape in factor_shapes(weight.shape, 0, self.basis)
+        )
         self.lba = (
             nn.Parameter(torch.zeros(1, out, *ones[1:], device=device)) if config.bias_alignment else None
         )
@@ -205,18 +219,23 @@ class DualBranchLayer(nn.Module):
         """
         if rank < 0:
             raise BadInput(f"{self.name or 'A layer'}: rank {rank} is negative; use 0 or more.")
-        out, n = self.geometry.out_channels, self.weight[0].numel()
+        shape, most = self.weight.shape, largest_rank(self.weight.shape, self.basis)
         if not self.config.low_rank:
             rank = 0
         if self.config.cap_rank:
-            rank = min(rank, out, n)
+            rank = min(rank, most)
         self.rank = rank
-        columns = min(rank, out, n)
-        self._set_factors(torch.zeros(out, columns), torch.zeros(columns, n))
+        self._set_factors(*(torch.zeros(s) for s in factor_shapes(shape, min(rank, most), self.basis)))
         self._branch_ready = False
         self.encoded = None
 
+    @torch.no_grad()
     def _set_factors(self, l1: Tensor, l2: Tensor) -> None:
+        if (self.L1.shape, self.L2.shape) == (l1.shape, l2.shape):
+            # The same objects: somebody may train them already.
+            self.L1.copy_(l1)
+            self.L2.copy_(l2)
+            return
         trained = self.L1.requires_grad, self.L2.requires_grad
         device = self.weight.device
         self.L1 = nn.Parameter(l1.to(device), requires_grad=trained[0])
@@ -234,8 +253,10 @@ class DualBranchLayer(nn.Module):
             generator: Source of the signs; the global one when not given.
         """
         if not self._branch_ready:
-            if self.L1.shape[1]:
-                self._set_factors(*svd_factors(self.weight, self.L1.shape[1]))
+            if self.basis == "activation":
+                self.set_directions(weight_moment(self.weight))
+            elif len(self.L2):
+                self._set_factors(*svd_factors(self.weight, len(self.L2)))
             self._branch_ready = True
         self.draw_signs(generator)
         if not self._ranges_ready:
@@ -253,6 +274,23 @@ class DualBranchLayer(nn.Module):
                 self.set_signs(i, draw_signs(size, generator))
 
     @torch.no_grad()
+    def set_directions(self, moment: Tensor) -> None:
+        """Set L2 to the leading principal directions of the activations and L1 to the weight seen from them.
+
+        Weight ranges do not follow; see `reset_weight_ranges`. For the basis "activation" only.
+
+        Args:
+            moment: (C, C), covariance of the input channels.
+        """
+        if not len(self.L2):
+            return
+        directions = leading_directions(moment, len(self.L2))
+        # The values at rest, so that L1 belongs to the directions that are subtracted.
+        directions = directions.half().float() if self.config.at_rest == "float16" else directions
+        self._set_factors(seen_from(self.weight, directions), directions)
+        self.encoded = None
+
+    @torch.no_grad()
     def reset_weight_ranges(self) -> None:
         """Set weight ranges (and clips) from the current rotated residual."""
         for i, rotated in enumerate(self.rotated_residual()):
@@ -262,12 +300,13 @@ class DualBranchLayer(nn.Module):
                 self.register_buffer(f"weight_clip{i}", ratio)
                 lo, hi = lo * ratio, hi * ratio
             for ranges, value in ((self.range_min, lo), (self.range_max, hi)):
-                ranges[i] = nn.Parameter(value.clone(), requires_grad=ranges[i].requires_grad)
+                # The same objects: somebody may train them already.
+                ranges[i].copy_(value)
         self._ranges_ready = True
 
     def branch_parameters(self) -> list[nn.Parameter]:
         """What stage two trains: L1 and L2."""
-        return [self.L1, self.L2] if self.L1.shape[1] else []
+        return [self.L1, self.L2] if len(self.L2) else []
 
     def range_parameters(self) -> list[nn.Parameter]:
         """Learned weight ranges and activation clips; empty in the profile `reference`."""
@@ -310,12 +349,9 @@ class DualBranchLayer(nn.Module):
                 f"The saved state of layer {self.name} does not fit it; use the settings it was made with."
             )
         l1, l2 = state["L1"], state["L2"]
-        if self.L1.shape == l1.shape:
-            self.L1.copy_(l1)
-            self.L2.copy_(l2)
-        else:
-            self.rank = l1.shape[1]
-            self._set_factors(l1.clone(), l2.clone())
+        if self.L1.shape != l1.shape:
+            self.rank = len(l2)
+        self._set_factors(l1.clone(), l2.clone())
         for name in _OPTIONAL:
             if name in state:
                 getattr(self, name).copy_(state[name])
@@ -328,8 +364,7 @@ class DualBranchLayer(nn.Module):
         self.encoded = None
 
     def _fits(self, l1: Tensor, l2: Tensor) -> bool:
-        out, n = self.geometry.out_channels, self.weight[0].numel()
-        return l1.shape == (out, len(l2)) and l2.shape[1:] == (n,)
+        return (l1.shape, l2.shape) == factor_shapes(self.weight.shape, len(l2), self.basis)
 
     @torch.no_grad()
     def load_reference(
@@ -471,7 +506,7 @@ class DualBranchLayer(nn.Module):
         kind, dims = x.dtype, self.geometry.dims
         unbatched = dims > 0 and x.ndim == dims + 1
         quant, skip = self.branches(x[None] if unbatched else x)
-        y = quant if skip is None else _accumulate(quant, *skip, self)
+        y = quant if skip is None else skip.added_to(quant)
         y = y[0] if unbatched else y
         return y.to(kind) if self.config.keep_dtype else y.float()
 
@@ -484,15 +519,14 @@ class DualBranchLayer(nn.Module):
         x, padded = self.geometry.pad(x)
         return self.geometry.apply(x, weight, bias, padded=padded)
 
-    def branches(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+    def branches(self, x: Tensor) -> tuple[Tensor, Skip | None]:
         """Output of the low-bit branch (with bias and lba), and what the low-rank branch adds.
 
         Args:
             x: Batched input.
 
         Returns:
-            The low-bit branch's output, and (features of the first thin operation, weight of the second) or
-            None when the rank is 0.
+            The low-bit branch's output, and what the low-rank branch adds to it; None when the rank is 0.
         """
         if self._mode == "frozen" and not self.is_frozen:
             self.freeze()
@@ -500,8 +534,6 @@ class DualBranchLayer(nn.Module):
             self.initialise()
         geometry = self.geometry
         with _no_autocast(x.device.type):
-            x, x_low, padded, padded_low = activations.pad(self, x.float())
-            x_hat = activations.quantize(self, x_low)
             if self.encoded is not None:
                 weight, first, second = self.encoded.hat, self.encoded.first, self.encoded.second
                 bias = self.total_bias()
@@ -511,12 +543,23 @@ class DualBranchLayer(nn.Module):
                     weights.quantize(self, residual),
                     self.total_bias(weights.offset(self, residual)),
                 )
-                if self.L1.shape[1]:
-                    first, second = thin_weights(*self.factors(), self.weight.shape, geometry.groups)
-        quant = geometry.apply(x_hat, weight, bias, padded=padded_low)
-        if first is None or second is None:
-            return quant, None
-        return quant, (geometry.apply(x, first, None, padded=padded), second)
+                if len(self.L2):
+                    first, second = thin_weights(
+                        *self.factors(), self.weight.shape, geometry.groups, self.basis
+                    )
+            x, padded = activations.pad(self, x.float())
+            features = None
+            if first is not None and self.basis == "activation":
+                features = geometry.pointwise(x, first)
+            x_low, padded_low = activations.pad_shifted(
+                self, activations.leave_over(self, x, features), padded
+            )
+            quant = geometry.apply(activations.quantize(self, x_low), weight, bias, padded=padded_low)
+            if first is None or second is None:
+                return quant, None
+            if features is None:
+                features = geometry.apply(x, first, None, padded=padded)
+        return quant, Skip(features, second, geometry, padded if self.basis == "activation" else None)
 
     @torch.no_grad()
     def activation_codes(self, x: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -525,29 +568,38 @@ class DualBranchLayer(nn.Module):
         The codes are those of the padded input where padding is done before (modes other than zeros, and
         zeros under a shift).
         """
-        return activations.codes(self, activations.pad(self, x.float())[1])
+        return activations.codes(self, activations.low_input(self, x.float()))
 
     @torch.no_grad()
-    def search_activation_clip(self, inputs: Iterable[Tensor], rows: int = 2048) -> None:
+    def fit_to_inputs(self, inputs: Iterable[Tensor], rows: int = 2048) -> None:
         """Fit the quantization of activations to given inputs: the shift, then the clip factors.
 
-        The shift becomes the mean of each channel; the clip factors those with the least error of the low-bit
-        branch. What the configuration does not have is left alone.
+        In the basis "activation" the directions of L2 become the leading principal ones of the inputs. The
+        shift becomes the mean of each channel of what they leave over; the clip factors those with the least
+        error of the low-bit branch. What the configuration does not have is left alone.
 
         Args:
             inputs: Inputs of this layer, as many as fit in memory.
             rows: Channel vectors looked at, over all inputs.
         """
         found = list(inputs)
-        if not found or (self.activation_clip is None and self.activation_shift is None):
+        if not found or not self.fits_inputs:
             return
         if not self.initialised:
             self.initialise()
+        if self.basis == "activation" and len(self.L2):
+            self.set_directions(activations.channel_covariance(self, found))
+            self.reset_weight_ranges()
         if self.activation_shift is not None:
-            means = [activations.channel_means(self, x) for x in found]
-            self.set_activation_shift(torch.stack(means).mean(0))
+            self.set_activation_shift(activations.channel_means(self, found))
         if self.activation_clip is not None:
             self.activation_clip.copy_(clipping.search_activation_clip(self, found, rows))
+
+    @property
+    def fits_inputs(self) -> bool:
+        """Whether `fit_to_inputs` has anything to do."""
+        directed = self.basis == "activation" and len(self.L2) > 0
+        return directed or self.activation_clip is not None or self.activation_shift is not None
 
     def _wants_grad(self, parameter: nn.Parameter) -> bool:
         return parameter.requires_grad and torch.is_grad_enabled()
@@ -604,23 +656,3 @@ def _no_autocast(device: str) -> Iterator[None]:
         return
     with torch.autocast(device, enabled=False):
         yield
-
-
-def _accumulate(quant: Tensor, features: Tensor, second: Tensor, layer: DualBranchLayer) -> Tensor:
-    """Low-bit output + pointwise(features, second), in place where no derivative is recorded."""
-    geometry = layer.geometry
-    plain = not quant.requires_grad and not features.requires_grad and not second.requires_grad
-    if plain and geometry.groups == 1 and quant.dtype == features.dtype == second.dtype:
-        rows, columns = (
-            (quant, features) if geometry.dims == 0 else (quant.movedim(1, -1), features.movedim(1, -1))
-        )
-        if rows.is_contiguous():
-            matrix = second.flatten(1).T
-            rows.view(-1, rows.shape[-1]).addmm_(columns.reshape(-1, columns.shape[-1]), matrix)
-            return quant
-        if quant.is_contiguous():
-            matrix = second.flatten(1).expand(len(quant), -1, -1)
-            quant.flatten(2).baddbmm_(matrix, features.flatten(2))
-            return quant
-    added = geometry.pointwise(features, second)
-    return quant.add_(added) if plain and quant.dtype == added.dtype else quant + added

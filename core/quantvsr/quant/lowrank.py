@@ -1,10 +1,19 @@
 """The full-precision low-rank branch: factors of a weight, and their execution as two thin operations.
 
-Specification, section 4.
+Specification, section 4, is the basis "weight": `vec(weight)`, (O, n), is approximated by L1 (O, r) times
+L2 (r, n), executed as k x k to r channels, then 1 x 1.
+
+The basis "activation" is ours: L2 (r, C) holds orthonormal directions of the input channels, L1 (O, r * K)
+the weight seen from these directions, for K kernel positions; executed as 1 x 1 to r channels, then k x k.
+What lies in these directions passes in full precision, so it can be taken out of the activations before they
+are quantized: the rest has a smaller range. Activations of a trained network are strongly correlated over
+channels, weights are not.
 """
 
 import torch
 from torch import Tensor
+
+from quantvsr.quant.config import Basis
 
 
 def svd_factors(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
@@ -27,27 +36,84 @@ def svd_factors(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     return (u[:, :r] * s[:r]).contiguous(), vh[:r].contiguous()
 
 
-def skip_weight(l1: Tensor, l2: Tensor, shape: torch.Size) -> Tensor:
+def leading_directions(moment: Tensor, rank: int) -> Tensor:
+    """Eigenvectors of the largest eigenvalues.
+
+    Args:
+        moment: (C, C), symmetric: a covariance of channels.
+        rank: How many, at most C.
+
+    Returns:
+        (rank, C), orthonormal rows, float32, largest first; each row's largest entry is positive.
+    """
+    vectors = torch.linalg.eigh(moment.float()).eigenvectors.flip(1)[:, :rank].T
+    # The sign of an eigenvector is arbitrary: fixed, so that it does not depend on the library.
+    place = vectors.abs().argmax(1, keepdim=True)
+    return (vectors * vectors.gather(1, place).sign()).contiguous()
+
+
+def weight_moment(weight: Tensor) -> Tensor:
+    """Second moment of a weight's input channels, (C, C): a stand-in for calibration inputs."""
+    rows = weight.detach().float().movedim(1, -1).reshape(-1, weight.shape[1])
+    return rows.T @ rows
+
+
+def seen_from(weight: Tensor, directions: Tensor) -> Tensor:
+    """A weight seen from directions of its input channels.
+
+    Args:
+        weight: (O, C, k...).
+        directions: (r, C).
+
+    Returns:
+        (O, r * K), float32: L1 of the basis "activation".
+    """
+    return torch.einsum("oc...,rc->or...", weight.detach().float(), directions).flatten(1).contiguous()
+
+
+def factor_shapes(shape: torch.Size, rank: int, basis: Basis) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Shapes of L1 and L2 for a weight of this shape."""
+    out, channels, kernel = shape[0], shape[1], shape[2:].numel()
+    if basis == "weight":
+        return (out, rank), (rank, channels * kernel)
+    return (out, rank * kernel), (rank, channels)
+
+
+def largest_rank(shape: torch.Size, basis: Basis) -> int:
+    """The largest rank that makes sense: that of the weight as the matrix that the factors split."""
+    out, channels, kernel = shape[0], shape[1], shape[2:].numel()
+    return min(out, channels * kernel) if basis == "weight" else min(out * kernel, channels)
+
+
+def skip_weight(l1: Tensor, l2: Tensor, shape: torch.Size, basis: Basis = "weight") -> Tensor:
     """`L1 L2` in the shape of the weight: what the low-bit branch has to leave out."""
-    return (l1 @ l2).reshape(shape)
+    if basis == "weight":
+        return (l1 @ l2).reshape(shape)
+    return torch.einsum("or...,rc->oc...", l1.reshape(shape[0], len(l2), *shape[2:]), l2)
 
 
-def thin_weights(l1: Tensor, l2: Tensor, shape: torch.Size, groups: int) -> tuple[Tensor, Tensor]:
-    """Weights of the two operations that equal one with `L1 L2`: k x k to r channels, then 1 x 1.
+def thin_weights(
+    l1: Tensor, l2: Tensor, shape: torch.Size, groups: int, basis: Basis = "weight"
+) -> tuple[Tensor, Tensor]:
+    """Weights of the two operations that equal one with `L1 L2`.
 
     With groups each group needs the r features of its own input channels, so the first operation has
     groups * r outputs and both are grouped.
 
     Args:
-        l1: (O, r).
-        l2: (r, n).
+        l1: Shaped as `factor_shapes` says.
+        l2: Likewise.
         shape: Shape of the weight, (O, I, k...).
-        groups: Groups of the convolution.
+        groups: Groups of the convolution; 1 in the basis "activation".
+        basis: Which of the two is k x k: the first in the basis "weight", else the second.
 
     Returns:
-        (groups * r, I, k...) and (O, r, 1...).
+        (groups * r, I, k...) and (O, r, 1...) in the basis "weight"; else (r, I, 1...) and (O, r, k...).
     """
+    ones = [1] * (len(shape) - 2)
+    if basis == "activation":
+        return l2.reshape(*l2.shape, *ones), l1.reshape(shape[0], len(l2), *shape[2:])
     first = l2.reshape(-1, *shape[1:])
     if groups > 1:
         first = first.repeat(groups, *[1] * (len(shape) - 1))
-    return first, l1.reshape(*l1.shape, *[1] * (len(shape) - 2))
+    return first, l1.reshape(*l1.shape, *ones)

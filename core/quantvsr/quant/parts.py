@@ -6,7 +6,7 @@ Hadamard matrix) are all decided here, and each departure from the configuration
 
 from dataclasses import dataclass
 
-from quantvsr.quant.config import LayerQuantConfig
+from quantvsr.quant.config import Basis, LayerQuantConfig
 from quantvsr.quant.geometry import Geometry
 from quantvsr.quant.hadamard import has_rotation
 
@@ -20,6 +20,7 @@ class PartPlan:
         activation: Channels of each part of the activation.
         rotation: Kind of rotation, which may differ from the configured one.
         rotated: Whether each part is rotated at all.
+        basis: Of the low-rank branch, which may differ from the configured one.
         notes: Departures from the configuration, in words.
     """
 
@@ -27,6 +28,7 @@ class PartPlan:
     activation: tuple[int, ...]
     rotation: str
     rotated: tuple[bool, ...]
+    basis: Basis
     notes: tuple[str, ...]
 
 
@@ -59,7 +61,11 @@ def plan_parts(geometry: Geometry, config: LayerQuantConfig) -> PartPlan:
             for size, done in zip(weight, rotated, strict=True)
             if not done
         ]
-    return PartPlan(weight, activation, rotation, rotated, tuple(notes))
+    basis = config.low_rank_basis
+    if groups > 1 and basis == "activation":
+        basis = "weight"
+        notes.append("low-rank branch from the weight: groups do not share directions of their channels")
+    return PartPlan(weight, activation, rotation, rotated, basis, tuple(notes))
 
 
 def _halves(n: int) -> tuple[int, ...]:

@@ -103,6 +103,10 @@ def _export(name: str, layer: DualBranchLayer) -> OrderedDict[str, Tensor]:
         raise BadInput(
             f"Layer {name} has a block rotation, which the format cannot hold; use profile reference."
         )
+    if layer.basis != "weight":
+        raise BadInput(
+            f"Layer {name} has factors of activations, which the format cannot hold; use profile reference."
+        )
     lba = layer.lba
     if lba is None:  # the reference keeps the parameter when it is switched off
         lba = torch.zeros(1, layer.geometry.out_channels, *[1] * (layer.weight.ndim - 2))

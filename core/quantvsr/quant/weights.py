@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def residual(layer: "DualBranchLayer") -> Tensor:
     """The weight less `L1 L2`, float32, with derivatives to L1 and L2."""
     weight = layer.weight.float()
-    if not layer.L1.shape[1]:
+    if not len(layer.L2):
         return weight
-    return weight - skip_weight(*layer.factors(), weight.shape)
+    return weight - skip_weight(*layer.factors(), weight.shape, layer.basis)
 
 
 def rotate(layer: "DualBranchLayer", weight: Tensor) -> list[Tensor]:
@@ -94,5 +94,12 @@ def encode_weight(layer: "DualBranchLayer") -> EncodedWeight:
         zero_points.append(zero_point.float())
     l1, l2 = (factor.float() for factor in layer.factors())
     return EncodedWeight(
-        codes, scales, zero_points, l1, l2, layer.geometry.groups, offset=offset(layer, weight)
+        codes,
+        scales,
+        zero_points,
+        l1,
+        l2,
+        layer.geometry.groups,
+        layer.basis,
+        offset=offset(layer, weight),
     )

@@ -22,8 +22,8 @@ def test_bytes_of_one_layer_by_hand():
         "scales": 64 * 2,
         "zero_points": 64 // 2,
         "signs": 32 // 8,
-        "L1": 64 * 8 * 2,
-        "L2": 8 * 288 * 2,
+        "L1": 64 * 8 * 9 * 2,
+        "L2": 8 * 32 * 2,
         "bias": 64 * 2,
         "activation_clip": 2 * 4,
         "activation_shift": 32 * 2,
@@ -38,7 +38,9 @@ def test_bytes_of_one_layer_by_hand():
 def test_work_of_one_layer_by_hand():
     found = estimate([CONV], {"conv": 8})
     assert found.macs_low_bit[0] == 64 * 288 * 100
-    assert found.macs_low_rank[0] == (8 * 288 + 64 * 8) * 100
+    assert found.macs_low_rank[0] == (2 * 8 * 32 + 64 * 8 * 9) * 100
+    published = estimate([CONV], {"conv": 8}, default().replace(low_rank_basis="weight"))
+    assert published.macs_low_rank[0] == (8 * 288 + 64 * 8) * 100
     assert found.macs_rotation[0] == 32 * 32 * 100
     assert found.macs == found.macs_low_bit[0] + found.macs_low_rank[0] + found.macs_rotation[0]
 
@@ -98,8 +100,9 @@ def test_bytes_agree_with_the_real_layer(kind, bits, profile):
 
 
 def test_rank_above_the_size_costs_no_more():
-    cost = estimate([CONV], {"conv": 500})
-    assert cost.ranks[0] == 64
+    for basis, most in (("weight", 64), ("activation", 32)):
+        cost = estimate([CONV], {"conv": 500}, default().replace(low_rank_basis=basis))
+        assert cost.ranks[0] == most
 
 
 def test_summary_is_json_and_adds_up():

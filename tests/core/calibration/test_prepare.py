@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from quantvsr.calibration.observe import layer_shape, observe
-from quantvsr.calibration.prepare import initialise_layers, search_clips
+from quantvsr.calibration.prepare import initialise_layers, fit_to_samples
 from quantvsr.calibration.samples import Sample
 from quantvsr.errors import BadInput, Cancelled
 from quantvsr.progress import Progress
@@ -119,7 +119,7 @@ def test_searched_clips_lower_the_error():
             return sum(float((net(**s.inputs) - s.output).square().mean()) for s in samples)
 
     before = error()
-    search_clips(net, layers, samples)
+    fit_to_samples(net, layers, samples)
     assert error() < 0.9 * before
     assert {layer.mode for layer in layers.values()} == {"train"}
 
@@ -129,7 +129,7 @@ def test_little_memory_changes_nothing():
     for memory in (1, 10**9):
         net, layers, samples = make()
         initialise_layers(layers)
-        search_clips(net, layers, samples[:2], memory=memory)
+        fit_to_samples(net, layers, samples[:2], memory=memory)
         clips.append([layer.activation_clip.tolist() for layer in layers.values()])
     assert clips[0] == clips[1]
 
@@ -138,7 +138,7 @@ def test_nothing_to_search():
     net, layers, samples = make(reference(4, 4))
     initialise_layers(layers)
     before = copy.deepcopy(net.state_dict())
-    search_clips(net, layers, samples)
+    fit_to_samples(net, layers, samples)
     assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
 
 
@@ -155,7 +155,7 @@ def test_the_search_sees_more_than_the_border():
     initialise_layers(layers)
     losses = []
     for used in (samples[:6], samples):
-        search_clips(model, layers, used)
+        fit_to_samples(model, layers, used)
         layers.set_mode("train")
         with torch.no_grad():
             losses.append(sum(float((model(**s.inputs) - s.output).square().mean()) for s in samples))

@@ -155,47 +155,51 @@ def test_even_kernels_are_padded_unevenly_as_torch_does() -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("basis", ["weight", "activation"])
 @pytest.mark.parametrize("rank", [1, 3, 100])
-def test_two_thin_operations_equal_one_full_one(case: str, rank: int) -> None:
+def test_two_thin_operations_equal_one_full_one(case: str, basis: Any, rank: int) -> None:
     plain, x = CASES[case]
-    layer = _layer(plain, default().replace(at_rest="float32"), rank)
+    layer = _layer(plain, default().replace(at_rest="float32", low_rank_basis=basis), rank)
     if layer.geometry.dims and x.ndim == layer.geometry.dims + 1:
         x = x[None]
-    full = skip_weight(*layer.factors(), layer.weight.shape)
+    full = skip_weight(*layer.factors(), layer.weight.shape, layer.basis)
     padded, done = layer.geometry.pad(x)
     expected = layer.geometry.apply(padded, full, None, padded=done)
     for mode in ("train", "frozen"):
         layer.mode = mode
         quant, skip = layer.branches(x)
         assert skip is not None
-        torch.testing.assert_close(layer.geometry.pointwise(*skip), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(skip.output(), expected, rtol=1e-4, atol=1e-5)
         with torch.no_grad():
             torch.testing.assert_close(layer(x), (quant + expected).detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_no_product_of_the_factors_is_made_when_frozen() -> None:
     plain, _ = CASES["conv2d"]
-    layer = _layer(plain, default(), 2)
-    layer.mode = "frozen"
-    _, skip = layer.branches(_random(1, 12, 4, 4))
-    assert skip is not None
-    features, second = skip
-    assert features.shape[1] == 2 and second.shape == (8, 2, 1, 1)
+    for basis, kernel in (("weight", 1), ("activation", 3)):
+        layer = _layer(plain, default().replace(low_rank_basis=basis), 2)
+        layer.mode = "frozen"
+        _, skip = layer.branches(_random(1, 12, 4, 4))
+        assert skip is not None
+        assert skip.features.shape[1] == 2 and skip.second.shape == (8, 2, kernel, kernel)
 
 
 def test_ranks_are_capped_by_the_smaller_side_only_when_asked() -> None:
     plain = _plain(nn.Linear, 16, 6)
     layer = _layer(plain, default(), 12)
     assert layer.rank == 6 and layer.L1.shape == (6, 6)
+    layer = _layer(CASES["conv2d"][0], default(), 100)
+    assert layer.rank == 12 and layer.L1.shape == (8, 12 * 9) and layer.L2.shape == (12, 12)
     layer = _layer(plain, reference(), 12)
     assert layer.rank == 12 and layer.L1.shape == (6, 6)
     with pytest.raises(BadInput, match="negative"):
         layer.set_rank(-1)
 
 
-def test_full_rank_leaves_a_residual_of_rounding_only() -> None:
-    plain, x = CASES["tokens"]
-    layer = _layer(plain, default().replace(at_rest="float32"), 10)
+@pytest.mark.parametrize(("case", "basis"), [("tokens", "weight"), ("conv2d", "activation")])
+def test_full_rank_leaves_a_residual_of_rounding_only(case: str, basis: Any) -> None:
+    plain, x = CASES[case]
+    layer = _layer(plain, default().replace(at_rest="float32", low_rank_basis=basis), 12)
     layer.mode = "frozen"
     with torch.no_grad():
         torch.testing.assert_close(layer(x), plain(x), rtol=1e-4, atol=1e-5)
@@ -269,7 +273,7 @@ def test_fitting_subtracts_the_mean_and_lowers_the_error_of_offset_activations()
     errors = {}
     for shifted in (False, True):
         layer = _layer(plain, default().replace(activation_shift=shifted), 0)
-        layer.search_activation_clip([x[:2], x[2:]])
+        layer.fit_to_inputs([x[:2], x[2:]])
         layer.mode = "frozen"
         with torch.no_grad():
             errors[shifted] = float((layer(x) - plain(x)).square().mean())
@@ -280,6 +284,35 @@ def test_fitting_subtracts_the_mean_and_lowers_the_error_of_offset_activations()
         layer.set_activation_shift(torch.zeros(3))
     with pytest.raises(ValueError, match="no shift"):
         _layer(plain, reference()).set_activation_shift(torch.zeros(32))
+
+
+@pytest.mark.parametrize("case", ["tokens", "conv2d", "stride", "temporal", "reflect", "unbatched"])
+def test_directions_of_the_activations_pass_unharmed(case: str) -> None:
+    """Inputs that vary in two directions only are carried by the low-rank branch, whatever the bits."""
+    plain, like = CASES[case]
+    dim = 0 if case == "unbatched" else (1 if like.ndim > 3 else -1)
+    spread = _random(*(2 if d == dim % like.ndim else n for d, n in enumerate(like.shape)), seed=3)
+    x = (spread.movedim(dim, -1) @ _random(2, like.shape[dim], seed=4)).movedim(-1, dim)
+    layer = _layer(plain, default(2, 2).replace(at_rest="float32"), 2)
+    layer.fit_to_inputs([x, 2 * x])
+    torch.testing.assert_close(layer.L2 @ layer.L2.T, torch.eye(2), rtol=1e-5, atol=1e-5)
+    for mode in ("train", "frozen"):
+        layer.mode = mode
+        with torch.no_grad():
+            torch.testing.assert_close(layer(x), plain(x), rtol=1e-3, atol=1e-3)
+
+
+def test_activation_directions_lower_the_error_of_correlated_activations() -> None:
+    plain = _plain(nn.Conv2d, 32, 16, 3, padding=1)
+    x = F.conv2d(_random(4, 6, 12, 12), _random(32, 6, 1, 1, seed=2)) + 0.2 * _random(4, 32, 12, 12, seed=3)
+    errors = {}
+    for basis in ("weight", "activation"):
+        layer = _layer(plain, default().replace(low_rank_basis=basis), 6)
+        layer.fit_to_inputs([x[:2], x[2:]])
+        layer.mode = "frozen"
+        with torch.no_grad():
+            errors[basis] = float((layer(x) - plain(x)).square().mean())
+    assert errors["activation"] < 0.1 * errors["weight"]
 
 
 def test_a_frame_does_not_depend_on_its_neighbours() -> None:
@@ -418,7 +451,7 @@ def test_clip_search_lowers_the_error_and_training_can_go_on_from_it() -> None:
             return float((layer(x) - plain(x)).square().mean())
 
     before = error()
-    layer.search_activation_clip([x[:2], x[2:]])
+    layer.fit_to_inputs([x[:2], x[2:]])
     assert layer.activation_clip is not None
     assert float(layer.activation_clip.detach().max()) < 0.9
     assert error() < 0.75 * before
@@ -495,9 +528,10 @@ def test_departures_are_noted() -> None:
         ("tokens", reference(), "no Hadamard"),
         ("depthwise", default(), "one input channel per group"),
         ("groups", default().replace(parts=2), "cannot be cut"),
+        ("groups", default(), "do not share directions"),
     ):
         assert any(words in note for note in _layer(CASES[case][0], profile).notes), (case, words)
-    assert _layer(CASES["groups"][0], default()).notes == ()
+    assert _layer(CASES["conv2d"][0], default()).notes == ()
 
 
 def test_snapshots_bring_everything_back() -> None:
@@ -537,8 +571,8 @@ def test_byte_count_of_a_known_layer() -> None:
         "scales": 32 * 2,
         "zero_points": 16,
         "signs": 8,
-        "L1": 32 * 8 * 2,
-        "L2": 8 * 576 * 2,
+        "L1": 32 * 8 * 9 * 2,
+        "L2": 8 * 64 * 2,
         "bias": 64,
         "activation_clip": 8,
         "activation_shift": 128,
