@@ -30,19 +30,21 @@ def test_places_of_tiles(golden_mgld_folder: Path) -> None:
     if not path.exists():
         pytest.skip(f"{golden_mgld_folder} has no tiles")
     listed = json.loads(path.read_text(encoding="utf-8"))
+    published = tiles.PUBLISHED
+    flow_tiles = (published.flow_tile, published.flow_stride)
     for tile, overlap in ((64, 32), (16, 8)):
         for length, origins in listed[f"canvas_origins_tile{tile}_overlap{overlap}"].items():
             assert tiles.canvas_origins(int(length), tile, overlap) == origins
     for length, starts in listed["spatial_starts_960_750"].items():
-        assert tiles.spatial_starts(int(length)) == starts
+        assert published.starts(int(length)) == starts
     own = listed["flow_starts_120_93_on_the_eighth_grid"]
     for length, starts in own.items():
-        assert tiles.spatial_starts(int(length) // 8, tiles.FLOW_TILE, tiles.FLOW_STRIDE) == starts
+        assert tiles.spatial_starts(int(length) // 8, *flow_tiles) == starts
     differing = listed["lengths_up_to_8192_where_the_two_lists_differ_in_number"]
     for length in range(512, 8193, 32):
-        whole, flow = tiles.spatial_starts(length), tiles.flow_starts(length)
+        whole, flow = published.starts(length), published.flow_starts(length)
         assert len(whole) == len(flow)
-        by_rule = tiles.spatial_starts(length // 8, tiles.FLOW_TILE, tiles.FLOW_STRIDE)
+        by_rule = tiles.spatial_starts(length // 8, *flow_tiles)
         assert (flow == by_rule) == (length not in differing)
     for size, padded in listed["padding"].items():
         height, width = (int(side) for side in size.split("x"))

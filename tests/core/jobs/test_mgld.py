@@ -42,7 +42,7 @@ def test_from_clips_to_a_comparison(mgld, clip, tmp_path):
     info = read_checkpoint_info(quantized.checkpoint)
     assert {name: layer["rank"] for name, layer in info.layers.items()} == read_ranks(found.ranks).ranks
 
-    out = tmp_path / "out.mkv"
+    out = tmp_path / "out.mp4"
     clip_settings = {**common, "clip": str(clip), "frames": 5, "checkpoint": str(quantized.checkpoint)}
     result = run(UpscaleJob(out=str(out), **clip_settings))
     assert (result.frames, result.width, result.height) == (5, 64, 64)

@@ -1,6 +1,7 @@
 """How the engine drives MGLD-VSR."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ class MGLDAdapter(VSRAdapter):
         self._fold = 2 ** (len(config.vae.ch_mult) - 1) // _SCALE
         fields = self.window * (2 + self.default_steps)
         self.noise_channels = fields * config.vae.embed_dim // self._fold**2
+
+    @property
+    def precision(self) -> torch.dtype:
+        """In which the networks compute, outside quantized layers; latents between their calls are float32."""
+        return self.pipeline.precision
+
+    @precision.setter
+    def precision(self, value: torch.dtype) -> None:
+        self.pipeline = replace(self.pipeline, precision=value)
 
     def layout(self, layer_name: str) -> str:
         """See `VSRAdapter`."""

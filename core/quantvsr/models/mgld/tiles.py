@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-SPATIAL_TILE, SPATIAL_STRIDE = 960, 750
-FLOW_TILE, FLOW_STRIDE = 120, 93
 PAD_MULTIPLE = 32
 _SPREAD = 0.01
 
@@ -37,22 +36,64 @@ def tile_weight(tile: int) -> Tensor:
     return torch.outer(down, across)
 
 
-def spatial_starts(length: int, tile: int = SPATIAL_TILE, stride: int = SPATIAL_STRIDE) -> list[int]:
+def spatial_starts(length: int, tile: int, stride: int) -> list[int]:
     """Where tiles of the whole model start along an axis; one that would overrun ends with the axis."""
     if length <= tile:
         return [0]
     return sorted({min(start, length - tile) for start in range(0, length, stride)})
 
 
-def flow_starts(length: int) -> list[int]:
-    """Where the flow of each spatial tile starts, on the grid of latents; `length` in frame pixels.
+@dataclass(frozen=True)
+class SpatialPlace:
+    """A tile of the whole model: frame pixels, and where its flow starts on the grid of latents."""
 
-    By the reference's own rule where it gives as many tiles (interior ones lie up to a pixel off); elsewhere
-    exactly under the frame's tiles, which the reference would pair wrongly.
+    y: int
+    x: int
+    height: int
+    width: int
+    flow_y: int
+    flow_x: int
+
+
+@dataclass(frozen=True)
+class SpatialTiling:
+    """How the published program cuts frames.
+
+    Attributes:
+        tile: Side of a tile, frame pixels.
+        stride: From one tile to the next.
+        flow_tile: The same on the grid of latents, for the flow.
+        flow_stride: Not an eighth of `stride`: the flow of inner tiles lies up to a pixel off.
     """
-    frame = spatial_starts(length)
-    own = spatial_starts(length // 8, FLOW_TILE, FLOW_STRIDE)
-    return own if len(own) == len(frame) else [start // 8 for start in frame]
+
+    tile: int = 960
+    stride: int = 750
+    flow_tile: int = 120
+    flow_stride: int = 93
+
+    def starts(self, length: int) -> list[int]:
+        """Where tiles start along an axis of frame pixels."""
+        return spatial_starts(length, self.tile, self.stride)
+
+    def flow_starts(self, length: int) -> list[int]:
+        """Where the flow of each tile starts, on the grid of latents; `length` in frame pixels.
+
+        By the reference's own rule where it gives as many tiles; elsewhere exactly under the frame's tiles,
+        which the reference would pair wrongly.
+        """
+        frame = self.starts(length)
+        own = spatial_starts(length // 8, self.flow_tile, self.flow_stride)
+        return own if len(own) == len(frame) else [start // 8 for start in frame]
+
+    def places(self, height: int, width: int) -> list[SpatialPlace]:
+        """All tiles of a frame, in the reference's order: down, then across."""
+        rows = list(zip(self.starts(height), self.flow_starts(height), strict=True))
+        columns = list(zip(self.starts(width), self.flow_starts(width), strict=True))
+        size = (min(self.tile, height), min(self.tile, width))
+        return [SpatialPlace(y, x, *size, flow_y, flow_x) for x, flow_x in columns for y, flow_y in rows]
+
+
+PUBLISHED = SpatialTiling()
 
 
 def padded_size(height: int, width: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from quantvsr.models.mgld.frames import enlarge, pad, to_bytes, whole_chunks
 from quantvsr.models.mgld.schedule import respaced_schedule, respaced_steps
-from quantvsr.models.mgld.tiles import average_tiles, canvas_origins, spatial_starts
+from quantvsr.models.mgld.tiles import PUBLISHED, average_tiles, canvas_origins
 
 
 @given(frames=st.integers(1, 12), length=st.integers(1, 6))
@@ -75,7 +75,7 @@ def test_canvas_tiles_cover_the_axis_without_gaps(tile: int, extra: int, share: 
 
 @given(length=st.integers(1, 6000))
 def test_spatial_tiles_cover_the_axis(length: int) -> None:
-    starts = spatial_starts(length)
+    starts = PUBLISHED.starts(length)
     assert starts[0] == 0
     assert starts[-1] + 960 == max(length, 960)
     assert all(0 < b - a <= 750 for a, b in itertools.pairwise(starts))
