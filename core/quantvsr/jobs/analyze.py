@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from quantvsr.jobs.base import Result, register
-from quantvsr.jobs.options import PATH, option
+from quantvsr.jobs.options import FRAMES, PATH, FrameRange, option
 from quantvsr.jobs.settings import MethodSettings
 from quantvsr.progress import Progress
 
@@ -71,6 +71,9 @@ class AnalyzeJob(MethodSettings):
 
     clips: tuple[str, ...] = option(
         PATH, "Clips to learn from; the bundled clips if left out.", default=(), many=True, positional=True
+    )
+    ranges: tuple[FrameRange, ...] = option(
+        FRAMES, "Frames used of each clip, in the order of the clips.", default=(), many=True
     )
     out: str = option(PATH, "Folder for the results.", default="analysis", reproducible=False)
 

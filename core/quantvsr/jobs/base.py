@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from quantvsr.errors import BadInput, DiskFull, QuantVSRError
 from quantvsr.files import is_disk_full
-from quantvsr.jobs.options import Bits, Option, flag_of
+from quantvsr.jobs.options import Bits, FrameRange, LayerBits, LayerRank, Option, flag_of
 from quantvsr.progress import Progress, Stage
 
 FORMAT = "quantvsr-job"
@@ -214,7 +214,7 @@ class _Notes(Stage):
 def plain(value: Any) -> Any:
     """A dataclass, path, fraction, tuple or mapping as plain JSON values."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        if isinstance(value, Bits):
+        if isinstance(value, Bits | LayerBits | LayerRank | FrameRange):
             return str(value)
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

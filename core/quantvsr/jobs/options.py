@@ -132,6 +132,87 @@ BITS = Kind(Bits.parse, str, lambda value: Bits.parse(_exactly(str)(value)), str
 
 
 @dataclass(frozen=True)
+class LayerBits:
+    """Bits of one layer, as `NAME=W8A8`."""
+
+    layer: str
+    bits: Bits
+
+    def __str__(self) -> str:
+        return f"{self.layer}={self.bits}"
+
+    @classmethod
+    def parse(cls, text: str) -> "LayerBits":
+        """Read `NAME=BITS`.
+
+        Raises:
+            BadInput: Another form, or bits outside 2..8.
+        """
+        layer, sign, bits = text.rpartition("=")
+        if not sign or not layer:
+            raise BadInput(f"'{text}' gives no layer its bits; write NAME=W8A8.")
+        return cls(layer, Bits.parse(bits))
+
+
+@dataclass(frozen=True)
+class LayerRank:
+    """Rank of one layer, as `NAME=16`."""
+
+    layer: str
+    rank: int
+
+    def __str__(self) -> str:
+        return f"{self.layer}={self.rank}"
+
+    @classmethod
+    def parse(cls, text: str) -> "LayerRank":
+        """Read `NAME=RANK`.
+
+        Raises:
+            BadInput: Another form.
+        """
+        layer, sign, rank = text.rpartition("=")
+        if not sign or not layer or not (rank.isascii() and rank.isdigit()):
+            raise BadInput(f"'{text}' gives no layer its rank; write NAME=16.")
+        return cls(layer, int(rank))
+
+
+@dataclass(frozen=True)
+class FrameRange:
+    """Frames `start` to `stop` (exclusive; None for the end), as `10:50`, `10:` or `:`."""
+
+    start: int = 0
+    stop: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.start or ''}:{'' if self.stop is None else self.stop}"
+
+    @classmethod
+    def parse(cls, text: str) -> "FrameRange":
+        """Read `START:STOP`, either of which may be missing.
+
+        Raises:
+            BadInput: Another form, or no frame in it.
+        """
+        first, sign, last = text.strip().partition(":")
+        if not sign or not all(part.isascii() and part.isdigit() for part in (first, last) if part):
+            raise BadInput(f"'{text}' is no range of frames; write 10:50, 10: or : for all.")
+        found = cls(int(first or 0), int(last) if last else None)
+        if found.stop is not None and found.stop <= found.start:
+            raise BadInput(f"The range '{text}' holds no frame; write the first and the one after the last.")
+        return found
+
+
+def _text_kind(kind: Any, metavar: str) -> Kind:
+    return Kind(kind.parse, str, lambda value: kind.parse(_exactly(str)(value)), str, metavar)
+
+
+LAYER_BITS = _text_kind(LayerBits, "NAME=BITS")
+LAYER_RANK = _text_kind(LayerRank, "NAME=RANK")
+FRAMES = _text_kind(FrameRange, "START:STOP")
+
+
+@dataclass(frozen=True)
 class Option:
     """One setting of a job.
 

@@ -1,6 +1,7 @@
 """How much work calibration does: a name, and the numbers behind it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from quantvsr.calibration.refine_config import PRESETS, RefineConfig
 from quantvsr.errors import BadInput
@@ -43,6 +44,29 @@ add(Preset("quick", samples=24, keep_steps=None, crop=32, refine=PRESETS["quick"
 add(Preset("standard", samples=96, keep_steps=None, crop=48, refine=PRESETS["standard"]))
 # The reference's budget: 1800 samples, 900 updates of 4 samples in each of the two stages.
 add(Preset("paper", samples=1800, keep_steps=10, crop=64, refine=PRESETS["paper"]))
+
+
+class Budgeted(Protocol):
+    """The part of a job that says how much calibration does."""
+
+    @property
+    def preset(self) -> str: ...  # noqa: D102
+    @property
+    def samples(self) -> int | None: ...  # noqa: D102
+    @property
+    def keep_steps(self) -> int | None: ...  # noqa: D102
+    @property
+    def crop(self) -> int | None: ...  # noqa: D102
+
+
+def budget_of(job: Budgeted) -> Preset:
+    """A job's preset with the numbers that the job gives itself.
+
+    Raises:
+        BadInput: There is no such preset.
+    """
+    given: dict[str, Any] = {"samples": job.samples, "keep_steps": job.keep_steps, "crop": job.crop}
+    return replace(preset(job.preset), **{name: value for name, value in given.items() if value is not None})
 
 
 def preset_names() -> tuple[str, ...]:

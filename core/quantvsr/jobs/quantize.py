@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quantvsr.jobs.analyze import megabytes
 from quantvsr.jobs.base import Result, register
-from quantvsr.jobs.options import PATH, SWITCH, Bits, option
+from quantvsr.jobs.options import FRAMES, PATH, SWITCH, Bits, FrameRange, option
 from quantvsr.jobs.settings import MethodSettings
 from quantvsr.progress import Progress
 
@@ -74,9 +74,18 @@ class QuantizeJob(MethodSettings):
     clips: tuple[str, ...] = option(
         PATH, "Clips to learn from; the bundled clips if left out.", default=(), many=True, positional=True
     )
+    ranges: tuple[FrameRange, ...] = option(
+        FRAMES, "Frames used of each clip, in the order of the clips.", default=(), many=True
+    )
     out: str = option(PATH, "Folder for the checkpoint.", default="quantized", reproducible=False)
     ranks: str | None = option(
         PATH, "Use this ranks.json (of 'analyze') instead of allocating.", default=None
+    )
+    analysis: str | None = option(
+        PATH,
+        "Folder of an 'analyze' with the same clips and budget: its calibration samples are used.",
+        default=None,
+        reproducible=False,
     )
     fresh: bool = option(
         SWITCH, "Forget what an earlier run left in the output folder.", default=False, reproducible=False

@@ -7,6 +7,8 @@ from quantvsr.jobs.base import Job
 from quantvsr.jobs.options import (
     BITS,
     INTEGER,
+    LAYER_BITS,
+    LAYER_RANK,
     METHOD,
     NUMBER,
     PATH,
@@ -15,6 +17,8 @@ from quantvsr.jobs.options import (
     SWITCH,
     TEXT,
     Bits,
+    LayerBits,
+    LayerRank,
     option,
 )
 from quantvsr.jobs.presets import preset_names
@@ -61,6 +65,24 @@ class MethodSettings(ModelSettings):
         default=None,
         least=0.0,
         most=0.5,
+    )
+    exclude: tuple[str, ...] = option(
+        TEXT, "Layers left in full precision, names or patterns with *.", default=(), many=True
+    )
+    layer_ranks: tuple[LayerRank, ...] = option(
+        LAYER_RANK, "Ranks set by hand, whatever the rule says.", default=(), many=True
+    )
+    layer_bits: tuple[LayerBits, ...] = option(
+        LAYER_BITS, "Bits of single layers, where they differ from --bits.", default=(), many=True
+    )
+    samples: int | None = option(
+        INTEGER, "Calibration samples in all; the preset's if left out.", default=None, least=1, most=100_000
+    )
+    keep_steps: int | None = option(
+        INTEGER, "Sampling steps recorded of a window; the preset's if left out.", default=None, least=1
+    )
+    crop: int | None = option(
+        INTEGER, "Edge of recorded windows in LQ pixels; the preset's if left out.", default=None, least=16
     )
 
 

@@ -62,6 +62,7 @@ def quantize_model(
     exclude: Sequence[str] = (),
     *,
     seed: int | None = None,
+    configs: Mapping[str, LayerQuantConfig] | None = None,
 ) -> LayerMap:
     """Replace layers in place by dual-branch layers (mode "fp").
 
@@ -74,13 +75,14 @@ def quantize_model(
         seed: Draws rotation signs per layer from this seed and the layer's name, whatever the order of
             execution.
             None: at the first low-bit call, from the global generator (as the reference does).
+        configs: Layers with other switches than `config`.
 
     Returns:
         The new layers, and in `.skipped` those left alone.
 
     Raises:
-        BadInput: An exclusion or a rank matches no layer (profiles without prefixes), or nothing is left to
-            quantize.
+        BadInput: An exclusion, a rank or a configuration matches no layer (exclusions of profiles with
+            prefixes may), or nothing is left to quantize.
     """
     layers = LayerMap()
     replaced: dict[int, DualBranchLayer] = {}
@@ -92,6 +94,10 @@ def quantize_model(
         unknown = sorted(set(ranks) - set(names))
         if unknown:
             raise BadInput(f"A rank is given for {unknown[0]!r}, which is no layer of the model; remove it.")
+    apart = dict(configs or {})
+    unknown = sorted(set(apart) - set(names))
+    if unknown:
+        raise BadInput(f"Bits are given for {unknown[0]!r}, which is no layer of the model; remove it.")
     for name, module, reason in candidates:
         if reason is None and (pattern := _excluded(name, exclude, config.exclude_by_prefix)) is not None:
             reason = f"excluded by {pattern!r}"
@@ -101,7 +107,7 @@ def quantize_model(
             continue
         layer = replaced.get(id(module))
         if layer is None:
-            layer = replaced[id(module)] = DualBranchLayer(module, config, name)
+            layer = replaced[id(module)] = DualBranchLayer(module, apart.get(name, config), name)
             layer.train(module.training)
             layer.set_rank(ranks if isinstance(ranks, int) else ranks.get(name, 0))
             if seed is not None:

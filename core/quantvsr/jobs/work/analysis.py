@@ -3,7 +3,7 @@
 import functools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from quantvsr.calibration.allocation import Allocation, RankSettings
 from quantvsr.calibration.complexity import NOT_OBSERVED, Complexity, reference_statistics, register
 from quantvsr.calibration.cost import CostModel, LayerShape
+from quantvsr.calibration.mixed_cost import MixedCostModel
 from quantvsr.calibration.observe import observe
 from quantvsr.calibration.ranks import allocate
 from quantvsr.calibration.samples import RecordSettings, SampleStore, record_samples
@@ -20,12 +21,13 @@ from quantvsr.errors import BadInput
 from quantvsr.files import atomic_json, make_folder, read_json
 from quantvsr.hashing import hash_path
 from quantvsr.jobs.analyze import AnalyzeJob, AnalyzeResult
-from quantvsr.jobs.presets import preset
+from quantvsr.jobs.base import plain
+from quantvsr.jobs.presets import budget_of
 from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.work.clips import LearnClip, learn_clips
 from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.machine import choose_device
-from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers, tell_notes
+from quantvsr.jobs.work.models import layer_config, layers_apart, open_full, quantize_layers_of, tell_notes
 from quantvsr.methods import get_method
 from quantvsr.models.registry import model_path, recognise
 from quantvsr.progress import Progress
@@ -67,12 +69,12 @@ class Analysis:
 def analyze(job: AnalyzeJob, progress: Progress) -> AnalyzeResult:
     """Run the analysis on its own."""
     folder = Path(job.out).expanduser()
-    clips = learn_clips(job.clips)
+    clips = learn_clips(job.clips, ranges=job.ranges)
     recognise(job.model)
     ledger = Ledger(make_folder(folder / "work"))
     found = run_analysis(job, clips, folder, ledger, progress)
     store = SampleStore(found.samples)
-    cost = CostModel(found.shapes, layer_config(job.method, job.bits)).estimate(found.allocation.ranks)
+    cost = cost_model(job, found.shapes).estimate(found.allocation.ranks)
     return AnalyzeResult(
         out=folder,
         complexity=found.complexity,
@@ -114,7 +116,7 @@ def run_recording(
     Raises:
         BadInput: A clip or the model cannot be used.
     """
-    budget, digest = preset(job.preset), source_hash(job.model)
+    budget, digest = budget_of(job), source_hash(job.model)
 
     def record(inner: Progress) -> dict[str, Any]:
         adapter = open_full(job)
@@ -173,7 +175,7 @@ def run_analysis(
 
     def look(inner: Progress) -> dict[str, Any]:
         adapter = open_full(job)
-        layers = quantize_layers(adapter, layer_config(job.method, job.bits), 0, job.seed)
+        layers = quantize_layers_of(job, adapter, 0)
         seen = observe(
             adapter.denoiser,
             layers,
@@ -189,7 +191,7 @@ def run_analysis(
 
     observed = ledger.stage(
         "observe",
-        {"samples": recorded.key, "statistics": statistics},
+        {"samples": recorded.key, "statistics": statistics, **by_hand(job, "exclude")},
         [complexity],
         look,
         progress.stage("observe", 0.6, 0.95),
@@ -199,7 +201,7 @@ def run_analysis(
     settings_of_ranks = rank_settings(job)
 
     def share(inner: Progress) -> dict[str, Any]:
-        model = CostModel(shapes, layer_config(job.method, job.bits))
+        model = cost_model(job, shapes)
         found = allocate(table, settings_of_ranks, cost=model)
         content = {**found.to_json(), "bits": str(job.bits), "model": digest}
         content["shapes"] = observed.figures["shapes"]
@@ -214,12 +216,23 @@ def run_analysis(
             "complexity": observed.key,
             "ranks": settings_of_ranks.to_json(),
             "layer": layer_config(job.method, job.bits).to_json(),
+            **by_hand(job, "layer_bits"),
         },
         [ranks, *charts],
         share,
         progress.stage("allocate", 0.95, 1.0),
     )
     return Analysis(samples, complexity, ranks, charts, read_ranks(ranks), shapes, allocated.key)
+
+
+def by_hand(job: MethodSettings, *names: str) -> dict[str, Any]:
+    """Settings about single layers that decide a stage's result; left out where they are not used."""
+    return {name: plain(getattr(job, name)) for name in names if getattr(job, name)}
+
+
+def cost_model(job: MethodSettings, shapes: Sequence[LayerShape]) -> CostModel:
+    """The cost of a job's layers for any ranks."""
+    return MixedCostModel(shapes, layer_config(job.method, job.bits), layers_apart(job))
 
 
 def rank_settings(job: MethodSettings) -> RankSettings:
@@ -230,7 +243,8 @@ def rank_settings(job: MethodSettings) -> RankSettings:
     """
     given = {"min_rank": job.min_rank, "max_rank": job.max_rank, "percentile": job.percentile}
     chosen = {name: value for name, value in given.items() if value is not None}
-    return get_method(job.method).recipe.ranks(chosen)
+    settings = get_method(job.method).recipe.ranks(chosen)
+    return replace(settings, overrides={item.layer: item.rank for item in job.layer_ranks})
 
 
 def draw_charts(table: ComplexityTable, allocation: Allocation, charts: tuple[Path, Path]) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from quantvsr.errors import BadInput, QuantVSRError
 from quantvsr.hashing import hash_path
+from quantvsr.jobs.options import FrameRange
 from quantvsr.media.reader import ClipReader, open_clip
 from quantvsr.media.types import Frame
 from quantvsr.progress import Progress
@@ -37,14 +38,15 @@ def bundled_clips() -> tuple[BundledClip, ...]:
         QuantVSRError: The installation lacks them.
     """
     folder = resource("clips")
-    pairs = [(lq, _truth_of(lq)) for lq in sorted(folder.iterdir()) if "_lq" in lq.stem]
+    pairs = [(lq, truth_of(lq)) for lq in sorted(folder.iterdir()) if "_lq" in lq.stem]
     found = tuple(BundledClip(lq.stem.replace("_lq", ""), lq, gt) for lq, gt in pairs if gt is not None)
     if not found:
         raise QuantVSRError(f"The bundled clips are missing in {folder}: install the program again.")
     return found
 
 
-def _truth_of(lq: Path) -> Path | None:
+def truth_of(lq: Path) -> Path | None:
+    """The clip `NAME_gt` beside a clip `NAME_lq`, if there is one."""
     found = sorted(lq.parent.glob(lq.stem.replace("_lq", "_gt") + ".*"))
     return found[0] if found else None
 
@@ -123,15 +125,18 @@ class LearnClip:
 
     Args:
         path: A video or a folder of pictures.
+        frames: The part of it that is used.
 
     Raises:
         BadInput: It cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, frames: FrameRange | None = None) -> None:
+        part = frames or FrameRange()
         self.path = path
         self.name = path.name
-        self.digest = hash_path(path)
+        self.digest = hash_path(path) if part == FrameRange() else f"{hash_path(path)} {part}"
+        self._start, self._stop = part.start, part.stop
         self._frames = 0
 
     @property
@@ -143,29 +148,39 @@ class LearnClip:
 
     def _count(self) -> int:
         # What a container claims may be wrong, so they are counted.
-        with open_clip(self.path, stop=_LEARN_FRAMES) as reader:
+        stop = self._start + _LEARN_FRAMES
+        with open_clip(self.path, start=self._start, stop=min(stop, self._stop or stop)) as reader:
             count = sum(1 for _ in reader)
         if not count:
-            raise BadInput(f"{self.path} holds no frame that can be decoded; choose another clip.")
+            text = f"holds no frame from number {self._start} that can be decoded"
+            raise BadInput(f"{self.path} {text}; choose another clip or range.")
         return count
 
     def read(self, start: int, count: int) -> NDArray[np.float32]:
         """`count` frames from `start`, (count, h, w, 3), 0..1; the last one repeats past the end."""
-        with open_clip(self.path, start=start, stop=min(start + count, self.frames)) as reader:
+        stop = self._start + min(start + count, self.frames)
+        with open_clip(self.path, start=self._start + start, stop=stop) as reader:
             found = [frame.rgb for frame in reader]
         return np.stack(found + [found[-1]] * (count - len(found)))
 
 
-def learn_clips(paths: Sequence[str], without: Path | None = None) -> list[LearnClip]:
+def learn_clips(
+    paths: Sequence[str], without: Path | None = None, ranges: Sequence[FrameRange] = ()
+) -> list[LearnClip]:
     """The given clips, or the bundled ones.
 
     Args:
         paths: Paths; empty takes the bundled clips.
         without: A bundled clip that shall not be learned from, because it is what is shown afterwards.
+        ranges: Frames used of each path; empty for all.
 
     Raises:
-        BadInput: One of them cannot be read, or is given twice.
+        BadInput: One of them cannot be read or is given twice, or there are not as many ranges as paths.
     """
+    if ranges and len(ranges) != len(paths):
+        raise BadInput(
+            f"There are {len(ranges)} ranges for {len(paths)} clips; give one for each, : for all."
+        )
     if not paths:
         bundled = [clip.lq for clip in bundled_clips()]
         others = [path for path in bundled if path != without]
@@ -173,4 +188,5 @@ def learn_clips(paths: Sequence[str], without: Path | None = None) -> list[Learn
     repeated = [first for first, second in itertools.pairwise(sorted(paths)) if first == second]
     if repeated:
         raise BadInput(f"{repeated[0]} is given twice; name each clip once.")
-    return [LearnClip(Path(path).expanduser()) for path in paths]
+    parts = ranges or [FrameRange()] * len(paths)
+    return [LearnClip(Path(path).expanduser(), part) for path, part in zip(paths, parts, strict=True)]

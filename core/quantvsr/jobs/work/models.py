@@ -1,9 +1,10 @@
 """Models as the jobs use them: opened on the right device, their layers replaced as the method says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from quantvsr.jobs.options import Bits
+from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.work.machine import choose_device, quiet_loading
 from quantvsr.methods import get_method
 from quantvsr.models.adapter import VSRAdapter
@@ -33,7 +34,7 @@ def open_full(job: ModelChoice) -> VSRAdapter:
 
 
 def tell_notes(adapter: VSRAdapter, progress: Progress) -> None:
-    """Tell the user what there is to know about an opened model, such as its licence; each note once a job."""
+    """Tell the user what there is to know about an opened model, such as its licence; once a job."""
     for note in adapter.notes:
         progress.warn(note)
 
@@ -43,16 +44,44 @@ def layer_config(method: str, bits: Bits) -> LayerQuantConfig:
     return get_method(method).recipe.layer(bits.weights, bits.activations)
 
 
+def layers_apart(job: MethodSettings) -> dict[str, LayerQuantConfig]:
+    """Settings of the layers that have bits of their own."""
+    return {item.layer: layer_config(job.method, item.bits) for item in job.layer_bits}
+
+
+def quantize_layers_of(job: MethodSettings, adapter: VSRAdapter, ranks: Mapping[str, int] | int) -> LayerMap:
+    """Replace the layers as a job says: its method, bits, exclusions and bits of single layers.
+
+    Raises:
+        BadInput: Nothing is left to quantize, or a layer that is named does not exist.
+    """
+    config = layer_config(job.method, job.bits)
+    return quantize_layers(adapter, config, ranks, job.seed, job.exclude, layers_apart(job))
+
+
 def quantize_layers(
-    adapter: VSRAdapter, config: LayerQuantConfig, ranks: Mapping[str, int] | int, seed: int
+    adapter: VSRAdapter,
+    config: LayerQuantConfig,
+    ranks: Mapping[str, int] | int,
+    seed: int,
+    exclude: Sequence[str] = (),
+    apart: Mapping[str, LayerQuantConfig] | None = None,
 ) -> LayerMap:
     """Replace the layers of an adapter's denoiser in place; they start in full-precision mode.
+
+    Args:
+        adapter: The model.
+        config: How layers are quantized.
+        ranks: One for all, or by layer.
+        seed: Of rotations.
+        exclude: Layers left alone besides those that the model's family names.
+        apart: Layers with other settings.
 
     Raises:
         BadInput: Nothing is left to quantize, or a rank is given for a layer that does not exist.
     """
-    exclude = adapter.default_exclude
+    patterns = (*adapter.default_exclude, *exclude)
     if config.exclude_by_prefix:
         # The reference compares beginnings of names; ours are globs.
-        exclude = tuple(pattern.rstrip("*") for pattern in exclude)
-    return quantize_model(adapter.denoiser, config, ranks, exclude, seed=seed)
+        patterns = tuple(pattern.rstrip("*") for pattern in patterns)
+    return quantize_model(adapter.denoiser, config, ranks, patterns, seed=seed, configs=apart)

@@ -14,11 +14,18 @@ from quantvsr.files import atomic_json, make_folder, remove
 from quantvsr.jobs.presets import preset
 from quantvsr.jobs.quantize import QuantizeJob, QuantizeResult
 from quantvsr.jobs.settings import MethodSettings
-from quantvsr.jobs.work.analysis import Recorded, read_ranks, run_analysis, run_recording, source_hash
+from quantvsr.jobs.work.analysis import (
+    Recorded,
+    by_hand,
+    read_ranks,
+    run_analysis,
+    run_recording,
+    source_hash,
+)
 from quantvsr.jobs.work.clips import LearnClip, learn_clips
 from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.machine import choose_device, execution_backends
-from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers
+from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers_of
 from quantvsr.methods import get_method
 from quantvsr.methods.apply import calibrate
 from quantvsr.models.registry import recognise
@@ -55,13 +62,18 @@ def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
         raise BadInput(f"{folder} looks like a file; --out of 'quantize' is a folder.")
     recognise(job.model)
     device = choose_device(job.device)
-    clips = learn_clips(job.clips) if uses_samples(job) else []
+    clips = learn_clips(job.clips, ranges=job.ranges) if uses_samples(job) else []
     work = make_folder(folder / "work")
     if job.fresh:
         forget(work)
     ledger = Ledger(work)
     ranks = None if job.ranks is None else Path(job.ranks).expanduser()
-    done = run_quantization(job, clips, folder, ledger, progress, ranks)
+    recorded, whole = None, progress
+    if job.analysis is not None and uses_samples(job):
+        shared = make_folder(Path(job.analysis).expanduser() / "work")
+        first, whole = progress.stage("analyze", 0.0, 0.15), progress.stage("", 0.15, 1.0)
+        recorded = run_recording(job, clips, shared / "samples", Ledger(shared), first)
+    done = run_quantization(job, clips, folder, ledger, whole, ranks, recorded)
     figures = done.figures
     return QuantizeResult(
         checkpoint=done.checkpoint,
@@ -121,7 +133,7 @@ def run_quantization(
 
     def work(inner: Progress) -> dict[str, Any]:
         adapter = open_full(job)
-        layers = quantize_layers(adapter, layer_config(job.method, job.bits), plan.ranks, job.seed)
+        layers = quantize_layers_of(job, adapter, plan.ranks)
         snapshots = folder / "work" / "snapshots"
         result = calibrate(
             adapter, layers, SampleStore(plan.samples), recipe, settings, inner, snapshot_dir=snapshots
@@ -144,6 +156,7 @@ def run_quantization(
             "recipe": recipe.to_json(),
             "refine": settings.to_json(),
             "seed": job.seed,
+            **by_hand(job, "exclude", "layer_bits"),
         },
         [checkpoint, losses],
         work,
@@ -196,7 +209,7 @@ def _encode_plain(job: MethodSettings, folder: Path, ledger: Ledger, progress: P
 
     def work(inner: Progress) -> dict[str, Any]:
         adapter = open_full(job)
-        layers = quantize_layers(adapter, layer_config(job.method, job.bits), 0, job.seed)
+        layers = quantize_layers_of(job, adapter, 0)
         inner.check()
         layers.set_mode("frozen")
         info = save_checkpoint(checkpoint, adapter.denoiser, _meta(job, ()))
@@ -206,6 +219,7 @@ def _encode_plain(job: MethodSettings, folder: Path, ledger: Ledger, progress: P
         "model": source_hash(job.model),
         "layer": layer_config(job.method, job.bits).to_json(),
         "seed": job.seed,
+        **by_hand(job, "exclude", "layer_bits"),
     }
     stage = progress.stage("quantize", 0.0, 1.0)
     outcome = ledger.stage("quantize", settings, [checkpoint], work, stage)
