@@ -34,11 +34,6 @@ class ClipEntry:
                 f"{self.path}: the range {self.start} to {self.stop} holds no frame; set it again."
             )
 
-    @property
-    def range(self) -> str:
-        """As the jobs take it: `10:50`, `10:` or `:`."""
-        return f"{self.start or ''}:{'' if self.stop is None else self.stop}"
-
     def to_json(self) -> dict[str, Any]:
         """All values by name."""
         return dataclasses.asdict(self)
