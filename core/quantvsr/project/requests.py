@@ -38,23 +38,12 @@ def quantize_job(settings: Settings, out: Path, analysis: Path | None = None, **
 
 
 def _method(settings: Settings) -> dict[str, Any]:
-    same = (
-        "model",
-        "device",
-        "seed",
-        "steps",
-        "bits",
-        "preset",
-        "method",
-        "min_rank",
-        "max_rank",
-        "percentile",
-    )
-    amounts = ("exclude", "samples", "keep_steps", "crop")
+    words = ("model", "device", "seed", "steps", "bits", "preset", "method", "exclude")
+    numbers = ("min_rank", "max_rank", "percentile", "samples", "keep_steps", "crop")
     kept = _kept(settings.rank_overrides, settings.exclude)
     apart = _kept(settings.bit_overrides, settings.exclude)
     return {
-        **{name: getattr(settings, name) for name in (*same, *numbers)},
+        **{name: getattr(settings, name) for name in (*words, *numbers)},
         "layer_ranks": tuple(LayerRank(name, rank) for name, rank in sorted(kept.items())),
         "layer_bits": tuple(LayerBits(name, bits) for name, bits in sorted(apart.items())),
     }
