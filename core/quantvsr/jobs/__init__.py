@@ -7,20 +7,28 @@ from quantvsr.jobs.quantize import QuantizeJob  # isort: skip
 from quantvsr.jobs.upscale import UpscaleJob  # isort: skip
 from quantvsr.jobs.compare import CompareJob  # isort: skip
 from quantvsr.jobs.demo import DemoJob  # isort: skip
+from quantvsr.jobs.sweep import SweepJob  # isort: skip
 from quantvsr.jobs.measure import MeasureJob  # isort: skip
 from quantvsr.jobs.preview import PreviewJob  # isort: skip
+from quantvsr.jobs.sensitivity import SensitivityJob  # isort: skip
+from quantvsr.jobs.repack import RepackJob  # isort: skip
+from quantvsr.jobs.import_qparams import ImportQparamsJob  # isort: skip
 from quantvsr.jobs.base import Job, Result, job_from_json, job_types, run  # isort: skip
 
 __all__ = [
     "AnalyzeJob",
     "CompareJob",
     "DemoJob",
+    "ImportQparamsJob",
     "InfoJob",
     "Job",
     "MeasureJob",
     "PreviewJob",
     "QuantizeJob",
+    "RepackJob",
     "Result",
+    "SensitivityJob",
+    "SweepJob",
     "UpscaleJob",
     "job_from_json",
     "job_types",
