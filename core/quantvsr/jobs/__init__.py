@@ -2,6 +2,8 @@
 
 # In the order in which they are listed to a person.
 from quantvsr.jobs.info import InfoJob  # isort: skip
+from quantvsr.jobs.inspect import InspectJob  # isort: skip
+from quantvsr.jobs.probe import ProbeJob  # isort: skip
 from quantvsr.jobs.analyze import AnalyzeJob  # isort: skip
 from quantvsr.jobs.quantize import QuantizeJob  # isort: skip
 from quantvsr.jobs.upscale import UpscaleJob  # isort: skip
@@ -21,9 +23,11 @@ __all__ = [
     "DemoJob",
     "ImportQparamsJob",
     "InfoJob",
+    "InspectJob",
     "Job",
     "MeasureJob",
     "PreviewJob",
+    "ProbeJob",
     "QuantizeJob",
     "RepackJob",
     "Result",

@@ -69,6 +69,18 @@ def recognise(reference: str | Path) -> Recognition:
     raise BadModel(f"{path} is not a model this program knows ({known}).")
 
 
+def title_of(family: str) -> str:
+    """A family's name for a person.
+
+    Raises:
+        BadModel: There is no such family.
+    """
+    _load_families()
+    if family not in _families:
+        raise BadModel(f"There is no kind of model '{family}'; it may need a newer version of this program.")
+    return _families[family].title
+
+
 def open_model(reference: str | Path, device: str | torch.device = "cpu") -> VSRAdapter:
     """Open a model for running and quantizing.
 

@@ -1,0 +1,82 @@
+"""What a model is made of: how it was recognised, and its layers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from quantvsr.jobs.base import Result, register
+from quantvsr.jobs.options import REFERENCE, TEXT, option
+from quantvsr.jobs.settings import BUNDLED, Job
+from quantvsr.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectResult(Result):
+    """A model.
+
+    Attributes:
+        path: Folder or file.
+        family, title: Its kind, as a name and for a person.
+        reason: Why it was taken for that.
+        notes: What to know about it, such as its licence.
+        checkpoint: What a quantized checkpoint says of itself; None for a full-precision model. The rest
+            then describes the model it was made from.
+        scale, window, steps: Enlargement, frames seen at once, sampling steps.
+        parameters: Of the denoiser.
+        size: LQ pixels (height, width) of the window for which multiply-accumulates are counted; None where
+            they were not counted.
+        layers: All linear layers and convolutions in network order: `name`, `kind`, `shape` of the weight,
+            `parameters`, `macs` of one window and step (None where not counted), `skipped` (the reason, or
+            None), `family` (whether it is the model's family that leaves it out).
+    """
+
+    path: str
+    family: str
+    title: str
+    reason: str
+    notes: tuple[str, ...]
+    checkpoint: dict[str, Any] | None
+    scale: int
+    window: int
+    steps: int
+    parameters: int
+    size: tuple[int, int] | None
+    layers: tuple[dict[str, Any], ...]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What it is, and how many layers can be quantized."""
+        taken = [layer for layer in self.layers if layer["skipped"] is None]
+        share = sum(layer["parameters"] for layer in taken) / max(self.parameters, 1)
+        rows = [
+            ("Model", f"{self.title} ({self.path})"),
+            ("Recognised by", self.reason),
+            ("Enlarges", f"{self.scale} times, {self.window} frames at once, {self.steps} steps"),
+            ("Parameters", f"{self.parameters / 1e6:.2f} M"),
+            (
+                "Layers",
+                f"{len(taken)} of {len(self.layers)} can be quantized ({share:.1%} of the parameters)",
+            ),
+        ]
+        return rows + [("Note", note) for note in self.notes]
+
+
+@register("inspect")
+@dataclass(frozen=True, kw_only=True)
+class InspectJob(Job):
+    """Say what a model is, and list its layers."""
+
+    summary = "Show what a model is and list its layers."
+    details = (
+        "MODEL is a folder or file of weights, 'bundled', or a quantized checkpoint. Multiply-accumulates are "
+        "counted by running a small window, for models that are small enough; --json gives all layers."
+    )
+    example = "quantvsr inspect bundled"
+
+    model: str = option(REFERENCE, "The model.", default=BUNDLED, positional=True)
+    device: str = option(TEXT, "Where to compute: auto, cpu, cuda, cuda:1, ...", default="auto")
+    exclude: tuple[str, ...] = option(TEXT, "Layers to leave out, names or patterns.", default=(), many=True)
+
+    def run(self, progress: Progress) -> InspectResult:
+        """Run it."""
+        from quantvsr.jobs.work.inspecting import inspect
+
+        return inspect(self, progress)
