@@ -190,6 +190,8 @@ class _Run:
                 layer.mode = "train"
             stages = stages_of(chosen.state)
             if "current" in chosen.state:
+                here = next(stage for stage in self.stages() if stage.name == stages[-1].name)
+                self._evaluate(here, stages[-1], _Best())
                 stages[-1].best_step = len(stages[-1].losses)
             return RefineResult(stages, int(chosen.state["number"]))
         snapshot = snapshots.newest(stop_at)
@@ -346,8 +348,7 @@ class _Run:
                 **({"held_out": result.held_out[-1][1]} if result.held_out else {}),
             )
             if done % config.snapshot_every == 0 and done < stage.updates:
-                if done % config.evaluate_every == 0:
-                    self._evaluate(stage, result, best)  # a snapshot should know its own loss
+                self._evaluate(stage, result, best)  # a snapshot should know its own loss
                 save()
         self._evaluate(stage, result, best)
 

@@ -26,7 +26,8 @@ class SnapshotInfo:
         number: Updates done in all stages together.
         stages: What the stages had done by then, the last one perhaps not finished.
         whole: Whether a refinement can go on from it.
-        loss: Its loss: on held-out samples where there are any, else of the last update; None before both.
+        loss: Its loss: on held-out samples where there are any, else of the last update; None where it was
+            not measured.
     """
 
     folder: Path
@@ -62,9 +63,9 @@ def loss_of(state: dict[str, Any]) -> float | None:
     if "current" not in state and last.held_out:
         # A stage that is over left its best state.
         return min(loss for _, loss in last.held_out)
-    for stage in reversed(stages):
-        if stage.held_out:
-            return stage.held_out[-1][1]
+    if last.held_out:
+        step, loss = last.held_out[-1]
+        return loss if step == len(last.losses) else None
     return last.losses[-1] if last.losses else None
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quantvsr.jobs.analyze import megabytes
 from quantvsr.jobs.base import Result, register
-from quantvsr.jobs.options import FRAMES, PATH, SWITCH, Bits, FrameRange, option
+from quantvsr.jobs.options import FRAMES, INTEGER, PATH, SWITCH, Bits, FrameRange, option
 from quantvsr.jobs.settings import MethodSettings
 from quantvsr.progress import Progress
 
@@ -86,6 +86,12 @@ class QuantizeJob(MethodSettings):
         "Folder of an 'analyze' with the same clips and budget: its calibration samples are used.",
         default=None,
         reproducible=False,
+    )
+    stop_at: int | None = option(
+        INTEGER,
+        "End the training after so many updates of all stages together, with the state of that moment.",
+        default=None,
+        least=0,
     )
     fresh: bool = option(
         SWITCH, "Forget what an earlier run left in the output folder.", default=False, reproducible=False

@@ -22,6 +22,7 @@ def calibrate(
     progress: Progress | None = None,
     *,
     snapshot_dir: Path | None = None,
+    stop_at: int | None = None,
 ) -> RefineResult:
     """Do with quantized layers what a recipe says.
 
@@ -33,6 +34,7 @@ def calibrate(
         training: `recipe.training` of the budget.
         progress: Of everything.
         snapshot_dir: Where snapshots of the training are kept; a calibration that was stopped goes on there.
+        stop_at: End the training after so many updates, with the state of that moment.
 
     Returns:
         Losses of all that was trained. The layers are in a low-bit mode.
@@ -46,4 +48,5 @@ def calibrate(
         progress=watch,
         snapshot_dir=snapshot_dir,
         device=adapter.device,
+        stop_at=stop_at,
     )

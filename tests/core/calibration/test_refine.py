@@ -244,7 +244,7 @@ def test_of_older_snapshots_the_best_stay_with_their_values(tmp_path):
     folder = SnapshotFolder(tmp_path, "me")
     losses = [5.0, 1.0, 9.0, 2.0, 3.0, 4.0, 8.0, 7.0, 6.0, 0.5]
     for number, loss in enumerate(losses):
-        stage = StageResult("low-rank", held_out=[(number, loss)]).to_json()
+        stage = StageResult("low-rank", losses=[9.9] * number, held_out=[(number, loss)]).to_json()
         state = {"number": number, "stage": "low-rank", "done": [], "current": stage}
         tensors = {"state/L1": torch.full((2,), float(number)), "exp_avg/L1": torch.zeros(9)}
         folder.save(number, state, tensors)

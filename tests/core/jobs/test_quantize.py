@@ -8,6 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from quantvsr import cli
+from quantvsr.calibration.snapshot_list import list_snapshots
 from quantvsr.errors import BadInput, BadModel, Cancelled, DiskFull
 from quantvsr.jobs import AnalyzeJob, QuantizeJob, UpscaleJob, run
 from quantvsr.jobs.options import Bits
@@ -82,6 +83,25 @@ def test_a_stopped_refinement_goes_on_and_ends_the_same(finished, tmp_path, stag
     result = run(job(model, out, clip), listener)
     assert ("low-rank", 1) not in listener.seen
     assert content(result.checkpoint) == content(finished.checkpoint)
+
+
+def test_a_snapshot_can_be_kept_and_the_training_go_on_later(finished, tmp_path):
+    out, model, clip = tmp_path / "kept", finished.model, finished.clip
+    with pytest.raises(Cancelled):
+        run(job(model, out, clip), StopAt("low-rank", 3))
+    snapshots = list_snapshots(out / "work" / "snapshots")
+    assert [snapshot.number for snapshot in snapshots] == [1, 2, 3]
+    listener = StopAt("none", 0)
+    kept = run(job(model, out, clip, stop_at=2), listener)
+    assert listener.seen == []  # nothing is trained again
+    assert content(kept.checkpoint) != content(finished.checkpoint)
+    straight = run(job(model, tmp_path / "straight", clip, stop_at=2))
+    assert content(straight.checkpoint) == content(kept.checkpoint)
+    assert straight.loss_last == kept.loss_last
+    # The same job without the stop goes on from the newest snapshot.
+    whole = run(job(model, out, clip), listener)
+    assert ("low-rank", 3) not in listener.seen
+    assert content(whole.checkpoint) == content(finished.checkpoint)
 
 
 def test_a_finished_job_is_not_done_again_unless_fresh(finished, tmp_path):

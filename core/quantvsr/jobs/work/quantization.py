@@ -73,7 +73,7 @@ def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
         shared = make_folder(Path(job.analysis).expanduser() / "work")
         first, whole = progress.stage("analyze", 0.0, 0.15), progress.stage("", 0.15, 1.0)
         recorded = run_recording(job, clips, shared / "samples", Ledger(shared), first)
-    done = run_quantization(job, clips, folder, ledger, whole, ranks, recorded)
+    done = run_quantization(job, clips, folder, ledger, whole, ranks, recorded, job.stop_at)
     figures = done.figures
     return QuantizeResult(
         checkpoint=done.checkpoint,
@@ -108,6 +108,7 @@ def run_quantization(
     progress: Progress,
     ranks: Path | None = None,
     recorded: Recorded | None = None,
+    stop_at: int | None = None,
 ) -> Quantized:
     """Make a checkpoint in a folder; parts that are there already are taken.
 
@@ -120,6 +121,7 @@ def run_quantization(
         progress: Of everything.
         ranks: A ranks.json to use instead of the method's ranks.
         recorded: Calibration samples to use instead of recording some.
+        stop_at: End the training after so many updates, with the state of that moment.
 
     Raises:
         BadInput: A clip, the model or the ranks cannot be used.
@@ -135,8 +137,9 @@ def run_quantization(
         adapter = open_full(job)
         layers = quantize_layers_of(job, adapter, plan.ranks)
         snapshots = folder / "work" / "snapshots"
+        samples = SampleStore(plan.samples)
         result = calibrate(
-            adapter, layers, SampleStore(plan.samples), recipe, settings, inner, snapshot_dir=snapshots
+            adapter, layers, samples, recipe, settings, inner, snapshot_dir=snapshots, stop_at=stop_at
         )
         trained = [stage.to_json() for stage in result.stages]
         atomic_json(folder / "refinement.json", {"settings": settings.to_json(), "stages": trained})
@@ -144,8 +147,9 @@ def run_quantization(
         layers.set_mode("frozen")
         info = save_checkpoint(checkpoint, adapter.denoiser, meta)
         # Only now is nothing left to go on from them.
-        remove(snapshots)
-        return {**_figures(info, layers), **_loss_figures(result)}
+        if stop_at is None:
+            remove(snapshots)
+        return {**_figures(info, layers), **_loss_figures(result, stop_at is not None)}
 
     outcome = ledger.stage(
         "quantize",
@@ -157,6 +161,7 @@ def run_quantization(
             "refine": settings.to_json(),
             "seed": job.seed,
             **by_hand(job, "exclude", "layer_bits"),
+            **({} if stop_at is None else {"stop_at": stop_at}),
         },
         [checkpoint, losses],
         work,
@@ -278,14 +283,17 @@ def _figures(info: CheckpointInfo, layers: LayerMap) -> dict[str, Any]:
     }
 
 
-def _loss_figures(result: RefineResult) -> dict[str, Any]:
-    """Loss before and after all training: on held-out samples where there are any."""
+def _loss_figures(result: RefineResult, stopped: bool) -> dict[str, Any]:
+    """Loss before and after all training: on held-out samples where there are any.
+
+    The state that is left is the best one, or the last one where the training was stopped on purpose.
+    """
     held = [loss for stage in result.stages for _, loss in stage.held_out]
     seen = [loss for stage in result.stages if stage.name != "layers" for loss in stage.losses]
     losses = held or seen
     return {
         "loss_first": losses[0] if losses else None,
-        "loss_last": min(held) if held else losses[-1] if losses else None,
+        "loss_last": min(held) if held and not stopped else losses[-1] if losses else None,
         "updates": sum(len(stage.losses) for stage in result.stages),
         "refine_seconds": sum(stage.seconds for stage in result.stages),
     }
