@@ -52,9 +52,9 @@ class ImportQparamsJob(ModelSettings):
 
     summary = "Turn a parameter file of the published QuantVSR (w4a4.pth) into a checkpoint."
     details = (
-        "Such a file holds ranges, low-rank factors, rotation matrices and biases, but neither the bits nor the "
-        "model's weights: give --bits as it was made with, and the model with --model. Rotation matrices are "
-        "replaced by their signs. The checkpoint computes what the published program computes."
+        "Such a file holds ranges, low-rank factors, rotation matrices and biases, but neither the bits nor "
+        "the model's weights: give --bits as it was made with, and the model with --model. Rotation matrices "
+        "are replaced by their signs. The checkpoint computes what the published program computes."
     )
     example = "quantvsr import-qparams w4a4.pth --model MGLD-VSR --bits 4 --out w4a4"
 

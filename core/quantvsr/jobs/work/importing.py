@@ -39,7 +39,7 @@ def import_qparams(job: ImportQparamsJob, progress: Progress) -> ImportQparamsRe
     strangers = sorted(names - {name for name, _ in adapter.denoiser.named_modules()})
     if strangers:
         raise BadModel(
-            f"{file} has a layer {strangers[0]} that {adapter.source} lacks; choose the model it was made for."
+            f"{file} has a layer {strangers[0]} that {adapter.source} lacks; choose the model it belongs to."
         )
     progress.check()
     progress.report(0.5, "setting the layers")
@@ -83,7 +83,7 @@ def config_of(
         ranges, matrix = first["wq.x_min"], first["rot.rot_mat"]
     except KeyError as error:
         raise BadModel(
-            f"{file} has no {error.args[0]} in its first layer; choose a parameter file of the published method."
+            f"{file} has no {error.args[0]} in its first layer; choose a file of the published method."
         ) from None
     return published.replace(
         parts=2 if "wq1.x_min" in first else 1,
