@@ -46,6 +46,7 @@ class InspectResult(Result):
         """What it is, and how many layers can be quantized."""
         taken = [layer for layer in self.layers if layer["skipped"] is None]
         share = sum(layer["parameters"] for layer in taken) / max(self.parameters, 1)
+        count = f"{len(taken)} of {len(self.layers)} can be quantized"
         rows = [
             ("Model", f"{self.title} ({self.path})"),
             ("Recognised by", self.reason),
@@ -53,7 +54,7 @@ class InspectResult(Result):
             ("Parameters", f"{self.parameters / 1e6:.2f} M"),
             (
                 "Layers",
-                f"{len(taken)} of {len(self.layers)} can be quantized ({share:.1%} of the parameters)",
+                f"{len(taken)} of {len(self.layers)} quantizable ({share:.1%} of the parameters)",
             ),
         ]
         return rows + [("Note", note) for note in self.notes]

@@ -13,9 +13,9 @@ class ProbeResult(Result):
     """Clips.
 
     Attributes:
-        clips: One entry per clip found, in the order given: `path`; `info` (see `ClipInfo`) and `pictures`
-            (paths of thumbnails, first to last frame), or `error`, a sentence; `gt`, the path of a clip
-            NAME_gt beside a clip NAME_lq, or None.
+        clips: One entry per clip found, in the order given: `path`; `info` (see `ClipInfo`; `frames` by the
+            duration where nothing counts them) and `pictures` (paths of thumbnails, first to last frame), or
+            `error`, a sentence; `gt`, the path of a clip NAME_gt beside a clip NAME_lq, or None.
     """
 
     clips: tuple[dict[str, Any], ...]
@@ -37,7 +37,7 @@ class ProbeJob(Job):
     """Look at clips."""
 
     summary = "Show size, length, codec and oddities of clips."
-    details = "A folder is one clip if it holds pictures, else all the videos in it are taken."
+    details = "Of a folder all videos are taken; one without videos is a clip of pictures."
     example = "quantvsr probe walk.mp4 more-clips"
 
     clips: tuple[str, ...] = option(PATH, "Videos and folders.", default=(), many=True, positional=True)

@@ -16,9 +16,8 @@ from quantvsr.jobs.work.clips import truth_of
 from quantvsr.media import open_clip
 from quantvsr.progress import Progress
 
-_VIDEOS = frozenset(
-    [".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp", ".y4m", ".mxf", ".gif", ".264", ".265", ".h264"]
-)
+_VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts")
+_VIDEOS += (".wmv", ".flv", ".ogv", ".3gp", ".y4m", ".mxf", ".gif", ".264", ".265", ".h264")
 
 
 def probe_clips(job: ProbeJob, progress: Progress) -> ProbeResult:
