@@ -12,6 +12,7 @@ from torch import Tensor
 from quantvsr.calibration.allocation import Allocation, RankSettings
 from quantvsr.calibration.complexity import NOT_OBSERVED, Complexity, reference_statistics, register
 from quantvsr.calibration.cost import CostModel, LayerShape
+from quantvsr.calibration.kinds import block_kind
 from quantvsr.calibration.mixed_cost import MixedCostModel
 from quantvsr.calibration.observe import observe
 from quantvsr.calibration.ranks import allocate
@@ -269,13 +270,6 @@ def draw_charts(table: ComplexityTable, allocation: Allocation, charts: tuple[Pa
         low=min(limits, default=None),
         high=max(limits, default=None),
     )
-
-
-def block_kind(name: str) -> str:
-    """What sort of layer a dotted name tells of: its last word that is no number or plain `conv`."""
-    words = [word for word in name.split(".") if not word.isdigit()]
-    telling = [word for word in words if word not in ("conv", "proj")] or words
-    return telling[-1].rstrip("0123456789_") if telling else name
 
 
 def read_ranks(path: Path) -> Allocation:

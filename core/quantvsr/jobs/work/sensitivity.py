@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantvsr import __version__
+from quantvsr.calibration.kinds import block_kind
 from quantvsr.errors import BadInput
 from quantvsr.files import atomic_json, make_folder, read_json
 from quantvsr.hashing import hash_file, hash_json
 from quantvsr.jobs.sensitivity import FILE, SensitivityJob, SensitivityResult
-from quantvsr.jobs.work.analysis import block_kind, source_hash
+from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece, bundled_clips, tell_warnings
 from quantvsr.jobs.work.lowbit import LowBit, open_lowbit
 from quantvsr.jobs.work.quantization import checkpoint_file
