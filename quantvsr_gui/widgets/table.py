@@ -45,6 +45,17 @@ class RowsModel(QAbstractTableModel):
         self._shown = shown if shown is not None else [tuple(map(str, values)) for values in rows]
         self.endResetModel()
 
+    def columns(self) -> tuple[str, ...]:
+        """The headings, as they were given."""
+        return tuple(f"{title}|{tip}" if tip else title for title, tip in self._columns)
+
+    def set_columns(self, columns: tuple[str, ...]) -> None:
+        """Replace the headings; the rows go."""
+        self.beginResetModel()
+        self._columns = [column.partition("|")[::2] for column in columns]
+        self._rows, self._shown = [], []
+        self.endResetModel()
+
     def value(self, line: int) -> tuple[Any, ...]:
         """The values of a row."""
         return self._rows[line]
