@@ -82,7 +82,10 @@ class LayerShape:
         return cls(**known)  # type: ignore[arg-type]
 
 
-PARTS = ("codes", "scales", "zero_points", "signs", "L1", "L2", "bias", "activation_clip", "activation_shift")
+PARTS = (
+    "codes", "scales", "zero_points", "signs", "L1", "L2", "bias",
+    "activation_clip", "activation_shift", "activation_range", "activation_balance",
+)  # fmt: skip
 """What a layer stores, the names of `DualBranchLayer.bytes_at_rest`."""
 
 
@@ -233,6 +236,8 @@ class CostModel:
             ),
             "activation_clip": 8 * count * int(clip),
             "activation_shift": real * int(how.activation_shift) * channels,
+            "activation_range": 8 * count * int(how.activation_range == "static"),
+            "activation_balance": real * int(how.activation_balance) * channels * (groups == 1),
         }
         self.fixed_bytes = np.stack(list(self._fixed.values())).sum(0)
 
@@ -279,6 +284,8 @@ def _parts(shape: LayerShape, how: LayerQuantConfig) -> Sizes:
     """Input channels (of one group) in each part; the cases that cannot be split are those of the layer."""
     per_group, groups = shape.in_features_per_group, shape.groups
     whole = groups > 1 and (how.rotation == "block" or per_group == 1)
+    if how.split_at and groups == 1 and how.split_at < per_group:
+        return (how.split_at, per_group - how.split_at)
     if how.parts == 1 or whole or shape.in_features < 2:
         return (per_group,)
     return (per_group - per_group // 2, per_group // 2)

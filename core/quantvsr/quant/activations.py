@@ -68,6 +68,8 @@ def low_input(layer: "DualBranchLayer", x: Tensor) -> Tensor:
 def rotate(layer: "DualBranchLayer", x: Tensor) -> list[Tensor]:
     """Parts of an input, rotated, the shift not subtracted."""
     dim = layer.geometry.channel_dim
+    if layer.activation_balance is not None:
+        x = x / layer.activation_balance.reshape([-1 if d == dim % x.ndim else 1 for d in range(x.ndim)])
     pieces = x.split(layer.activation_parts, dim=dim) if len(layer.parts) > 1 else [x]
     rotated = []
     for i, piece in enumerate(pieces):
@@ -119,6 +121,21 @@ def channel_covariance(layer: "DualBranchLayer", inputs: Sequence[Tensor]) -> Te
     return torch.stack(moments).mean(0)
 
 
+def static_range(layer: "DualBranchLayer", inputs: Sequence[Tensor]) -> Tensor:
+    """Minimum and maximum of each prepared part over all inputs, (parts, 2); inputs may be unbatched."""
+    found = []
+    for x in inputs:
+        parts, _ = prepare(layer, low_input(layer, batched(layer, x.float())))
+        found.append(torch.stack([torch.stack([part.amin(), part.amax()]) for part in parts]))
+    every = torch.stack(found)
+    return torch.stack([every[..., 0].amin(0), every[..., 1].amax(0)], -1)
+
+
+def channel_sizes(layer: "DualBranchLayer", inputs: Sequence[Tensor]) -> Tensor:
+    """Largest magnitude of each channel over all inputs, (C,), float32; inputs may be unbatched."""
+    return torch.stack([_vectors(layer, batched(layer, x.float())).abs().amax(0) for x in inputs]).amax(0)
+
+
 def batched(layer: "DualBranchLayer", x: Tensor) -> Tensor:
     """An input with the batch dimension that convolutions may do without."""
     return x[None] if layer.geometry.dims and x.ndim == layer.geometry.dims + 1 else x
@@ -128,12 +145,14 @@ def _vectors(layer: "DualBranchLayer", x: Tensor) -> Tensor:
     return x.movedim(layer.geometry.channel_dim, -1).reshape(-1, layer.geometry.in_channels)
 
 
-def bounds(layer: "DualBranchLayer", prepared: Tensor) -> tuple[Tensor, Tensor]:
-    """Dynamic minimum and maximum of one prepared part, clip factors not applied.
+def bounds(layer: "DualBranchLayer", prepared: Tensor, part: int) -> tuple[Tensor, Tensor]:
+    """Minimum and maximum of one prepared part, or its static range; clip factors not applied.
 
     Raises:
         BadInput: `check_finite` is set and a value is NaN or infinite.
     """
+    if layer.activation_range is not None:
+        return layer.activation_range[part, 0], layer.activation_range[part, 1]
     granularity = layer.config.activation_granularity
     keep: tuple[int, ...] = ()
     if granularity != "tensor" and prepared.ndim > 1:
@@ -168,7 +187,7 @@ def quantize(layer: "DualBranchLayer", x: Tensor) -> Tensor:
     bits, symmetric = layer.config.activation_bits, layer.config.activation_symmetric
     done = []
     for i, (part, fresh) in enumerate(zip(*prepare(layer, x), strict=True)):
-        steps = scale(layer, *bounds(layer, part), i)
+        steps = scale(layer, *bounds(layer, part, i), i)
         done.append(fake_quantize(part, *steps, bits, symmetric, overwrite=fresh))
     return done[0] if len(done) == 1 else torch.cat(done, layer.geometry.channel_dim)
 
@@ -178,6 +197,6 @@ def codes(layer: "DualBranchLayer", x: Tensor) -> list[tuple[Tensor, Tensor, Ten
     bits, symmetric = layer.config.activation_bits, layer.config.activation_symmetric
     found = []
     for i, part in enumerate(prepare(layer, x)[0]):
-        step, zero_point = scale(layer, *bounds(layer, part), i)
+        step, zero_point = scale(layer, *bounds(layer, part, i), i)
         found.append((encode(part, step, zero_point, bits, symmetric), step, zero_point))
     return found

@@ -15,6 +15,8 @@ Tensors of layer NAME (i counts parts):
 | NAME.L1, NAME.L2 | float16 or float32, shapes by `lowrank.factor_shapes`; absent at rank 0 |
 | NAME.bias | (O,), bias, aligned bias and the shift's product added up; absent if there is none |
 | NAME.activation_shift | (C,), float16 or float32; absent where not configured |
+| NAME.activation_balance | (C,), float16 or float32; absent where not configured |
+| NAME.activation_range | (parts, 2), float32; absent where ranges are dynamic |
 | NAME.activation_clip | (parts, 2), float32; absent without learned clipping |
 """
 
@@ -327,6 +329,10 @@ def _store(layer: DualBranchLayer) -> tuple[dict[str, Tensor], list[int]]:
         stored["activation_clip"] = layer.activation_clip.detach().cpu().float()
     if layer.activation_shift is not None:
         stored["activation_shift"] = layer.activation_shift.detach().cpu().to(real)
+    if layer.activation_range is not None:
+        stored["activation_range"] = layer.activation_range.detach().cpu().float()
+    if layer.activation_balance is not None:
+        stored["activation_balance"] = layer.activation_balance.detach().cpu().to(real)
     return {key: value.contiguous().clone() for key, value in stored.items()}, exponents
 
 
@@ -386,6 +392,11 @@ def _restore(layer: DualBranchLayer, described: dict[str, Any], stored: dict[str
     if layer.activation_clip is not None:
         with torch.no_grad():
             layer.activation_clip.copy_(stored["activation_clip"])
+    if layer.activation_range is not None:
+        with torch.no_grad():
+            layer.activation_range.copy_(stored["activation_range"])
+    if layer.activation_balance is not None:
+        layer.set_activation_balance(stored["activation_balance"].float().to(device))
     if layer.activation_shift is not None:
         layer.set_activation_shift(stored["activation_shift"].float().to(device))
     factors = (l1.to(device), l2.to(device))

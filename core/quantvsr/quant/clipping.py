@@ -149,7 +149,7 @@ def _sample(
     for x in inputs:
         x = activations.low_input(layer, activations.batched(layer, x.float()))
         rotated = activations.prepare(layer, x)[0][part]
-        lo, hi = activations.bounds(layer, rotated)
+        lo, hi = activations.bounds(layer, rotated, part)
         rotated = rotated.movedim(dim, -1)
         lo, hi = (
             (bound.movedim(dim, -1) if bound.ndim else bound).expand(*rotated.shape[:-1], 1)

@@ -47,6 +47,12 @@ class LayerQuantConfig:
         activation_clip: "none", or "learned": two factors per part on the dynamic bounds.
         activation_shift: Subtract a mean per channel, found on calibration inputs, before quantization, and
             add its exact product with the weight to the bias.
+        activation_range: "dynamic" (bounds from each input) or "static" (one range per part, from calibration
+            inputs; the granularity does not matter then).
+        activation_balance: Divide each channel of activations by a factor, found on calibration inputs, and
+            multiply the weight's channel by it.
+        split_at: Channels of the first of two parts, for inputs that are joined from two sources; 0: as
+            `parts` says.
         cap_rank: Keep ranks at or below the weight's own, see `lowrank.largest_rank`.
         honour_padding: Execute padding modes other than zeros; the reference replaces them by zeros.
         exclude_by_prefix: Exclusions are string prefixes (reference) instead of exact names or globs.
@@ -73,6 +79,9 @@ class LayerQuantConfig:
     weight_clip_search: bool = True
     activation_clip: Literal["none", "learned"] = "learned"
     activation_shift: bool = True
+    activation_range: Literal["dynamic", "static"] = "dynamic"
+    activation_balance: bool = False
+    split_at: int = 0
     cap_rank: bool = True
     honour_padding: bool = True
     exclude_by_prefix: bool = False
@@ -92,6 +101,8 @@ class LayerQuantConfig:
                 raise BadInput(f"{name} is {bits!r}; choose 2 to 8 bits.")
         if not isinstance(self.rotation_block, int) or not 2 <= self.rotation_block <= 1024:
             raise BadInput(f"rotation_block is {self.rotation_block!r}; choose 2 to 1024 channels.")
+        if not isinstance(self.split_at, int) or self.split_at < 0:
+            raise BadInput(f"split_at is {self.split_at!r}; give a number of channels, or 0.")
         for name, kind in get_type_hints(LayerQuantConfig).items():
             value, allowed = getattr(self, name), get_args(kind)
             if allowed and value not in allowed:

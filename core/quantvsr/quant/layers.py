@@ -32,7 +32,7 @@ from quantvsr.quant.parts import plan_parts
 from quantvsr.quant.skip import Skip
 
 Mode = Literal["fp", "train", "frozen"]
-_OPTIONAL = ("lba", "activation_clip", "activation_shift")
+_OPTIONAL = ("lba", "activation_clip", "activation_shift", "activation_range", "activation_balance")
 MODES: tuple[Mode, ...] = ("fp", "train", "frozen")
 
 
@@ -63,6 +63,9 @@ class DualBranchLayer(nn.Module):
         range_min, range_max: Weight ranges per part, used unless `weight_range` is "refresh".
         activation_clip: (parts, 2), factors on the lower and upper activation bound; None when off.
         activation_shift: (C,), what is subtracted from the channels of activations; None when off.
+        activation_range: (parts, 2), static bounds of activations; None when they are dynamic.
+        activation_balance: (C,), what the channels of activations are divided by; None when off.
+        rounding: Per part, variables of learned rounding (see `rounding`); None: to the nearest code.
         check_finite: Raise `BadInput` when an activation holds NaN or infinity (costs a synchronisation).
         notes: Why this layer departs from its configuration, in words.
     """
@@ -110,6 +113,12 @@ class DualBranchLayer(nn.Module):
         # A parameter, so that whoever keeps the parameters of a training keeps it too; no stage trains it.
         self.activation_shift = None if shift is None else nn.Parameter(shift, requires_grad=False)
         self._shift_seen = (-1, False)
+        static = torch.zeros(len(self.parts), 2, device=device)
+        is_static = config.activation_range == "static"
+        self.activation_range = nn.Parameter(static, requires_grad=False) if is_static else None
+        balance = torch.ones(geometry.in_channels, device=device)
+        self.activation_balance = nn.Parameter(balance, requires_grad=False) if plan.balanced else None
+        self.rounding: list[Tensor] | None = None
         clip = torch.ones(len(self.parts), 2, device=device)
         self.activation_clip = nn.Parameter(clip) if config.activation_clip == "learned" else None
         for i, rotated in enumerate(plan.rotated):
@@ -178,6 +187,27 @@ class DualBranchLayer(nn.Module):
             raise ValueError("the layer takes no shift of this size")
         stored = shift.half().float() if self.config.at_rest == "float16" else shift
         self.activation_shift.copy_(stored)
+        self.encoded = None
+
+    @torch.no_grad()
+    def set_activation_balance(self, factors: Tensor) -> None:
+        """Set what the channels of activations are divided by, with the values these have at rest.
+
+        Low-rank factors and weight ranges are to be initialised (again) after.
+
+        Args:
+            factors: (C,), all input channels, positive.
+
+        Raises:
+            ValueError: The configuration has no balance, or the size is wrong.
+        """
+        if self.activation_balance is None or factors.shape != self.activation_balance.shape:
+            raise ValueError("the layer takes no balance of this size")
+        # Within what half precision holds with all its digits.
+        factors = factors.clamp(1e-3, 1e3)
+        stored = factors.half().float() if self.config.at_rest == "float16" else factors
+        self.activation_balance.copy_(stored)
+        self._branch_ready = self._ranges_ready = False
         self.encoded = None
 
     def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
@@ -256,12 +286,22 @@ class DualBranchLayer(nn.Module):
             if self.basis == "activation":
                 self.set_directions(weight_moment(self.weight))
             elif len(self.L2):
-                self._set_factors(*svd_factors(self.weight, len(self.L2)))
+                self._set_factors(*self._weight_factors())
             self._branch_ready = True
         self.draw_signs(generator)
         if not self._ranges_ready:
             self.reset_weight_ranges()
         self.encoded = None
+
+    def _weight_factors(self) -> tuple[Tensor, Tensor]:
+        """Leading singular vectors of the weight, of the balanced one where there is a balance."""
+        if self.activation_balance is None:
+            return svd_factors(self.weight, len(self.L2))
+        l1, l2 = svd_factors(weights.balanced(self, self.weight.float()), len(self.L2))
+        # The branch runs on activations that are not divided.
+        channels = self.weight.shape[1]
+        divided = l2.reshape(len(l2), channels, -1) / self.activation_balance[:, None]
+        return l1, divided.reshape(l2.shape)
 
     def draw_signs(self, generator: torch.Generator | None = None) -> None:
         """Draw the rotation signs that are not drawn yet, first part first.
@@ -592,6 +632,8 @@ class DualBranchLayer(nn.Module):
             self.reset_weight_ranges()
         if self.activation_shift is not None:
             self.set_activation_shift(activations.channel_means(self, found))
+        if self.activation_range is not None:
+            self.activation_range.copy_(activations.static_range(self, found))
         if self.activation_clip is not None:
             self.activation_clip.copy_(clipping.search_activation_clip(self, found, rows))
 
@@ -599,7 +641,8 @@ class DualBranchLayer(nn.Module):
     def fits_inputs(self) -> bool:
         """Whether `fit_to_inputs` has anything to do."""
         directed = self.basis == "activation" and len(self.L2) > 0
-        return directed or self.activation_clip is not None or self.activation_shift is not None
+        fitted = (self.activation_clip, self.activation_shift, self.activation_range)
+        return directed or any(value is not None for value in fitted)
 
     def _wants_grad(self, parameter: nn.Parameter) -> bool:
         return parameter.requires_grad and torch.is_grad_enabled()
@@ -629,6 +672,8 @@ class DualBranchLayer(nn.Module):
             "bias": real * out if has_bias else 0,
             "activation_clip": 0 if self.activation_clip is None else 4 * self.activation_clip.numel(),
             "activation_shift": 0 if self.activation_shift is None else real * self.geometry.in_channels,
+            "activation_range": 0 if self.activation_range is None else 4 * self.activation_range.numel(),
+            "activation_balance": 0 if self.activation_balance is None else real * self.geometry.in_channels,
         }
 
     def bytes_fp32(self) -> int:

@@ -21,6 +21,7 @@ class PartPlan:
         rotation: Kind of rotation, which may differ from the configured one.
         rotated: Whether each part is rotated at all.
         basis: Of the low-rank branch, which may differ from the configured one.
+        balanced: Whether channels are balanced.
         notes: Departures from the configuration, in words.
     """
 
@@ -29,6 +30,7 @@ class PartPlan:
     rotation: str
     rotated: tuple[bool, ...]
     basis: Basis
+    balanced: bool
     notes: tuple[str, ...]
 
 
@@ -49,11 +51,16 @@ def plan_parts(geometry: Geometry, config: LayerQuantConfig) -> PartPlan:
     if rotation == "block" and per_group == 1:
         rotation = "none"
         notes.append("not rotated: one input channel per group")
+    if config.split_at:
+        if groups > 1 or not 0 < config.split_at < channels:
+            notes.append(f"not split at {config.split_at}: the layer has no such channel, or groups")
+        else:
+            parts = 2
     # With groups the reference cuts the weight's channels (of one group) and the activation's (of all
     # groups), which then no longer correspond; as each element keeps its own scale, the result is still
     # right.
-    weight = _halves(per_group) if parts == 2 else (per_group,)
-    activation = _halves(channels) if parts == 2 else (channels,)
+    weight = _two(per_group, config.split_at) if parts == 2 else (per_group,)
+    activation = _two(channels, config.split_at) if parts == 2 else (channels,)
     rotated = tuple(has_rotation(rotation, size, config.rotation_block) for size in weight)
     if rotation == "reference":
         notes += [
@@ -65,8 +72,12 @@ def plan_parts(geometry: Geometry, config: LayerQuantConfig) -> PartPlan:
     if groups > 1 and basis == "activation":
         basis = "weight"
         notes.append("low-rank branch from the weight: groups do not share directions of their channels")
-    return PartPlan(weight, activation, rotation, rotated, basis, tuple(notes))
+    balanced = config.activation_balance and groups == 1
+    if config.activation_balance and groups > 1:
+        notes.append("channels not balanced: a grouped convolution")
+    return PartPlan(weight, activation, rotation, rotated, basis, balanced, tuple(notes))
 
 
-def _halves(n: int) -> tuple[int, ...]:
-    return (n - n // 2, n // 2)
+def _two(n: int, split_at: int) -> tuple[int, ...]:
+    first = split_at if 0 < split_at < n else n - n // 2
+    return (first, n - first)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from quantvsr.quant import rounding
 from quantvsr.quant.affine import encode, fake_quantize, scale_and_zero_point, value_range
 from quantvsr.quant.encoded import EncodedWeight
 from quantvsr.quant.lowrank import skip_weight
@@ -25,10 +26,18 @@ def residual(layer: "DualBranchLayer") -> Tensor:
 
 
 def rotate(layer: "DualBranchLayer", weight: Tensor) -> list[Tensor]:
-    """Each part of a weight, rotated."""
+    """Each part of a weight, its channels balanced, rotated."""
+    if layer.activation_balance is not None:
+        weight = balanced(layer, weight)
     pieces = weight.split(layer.parts, dim=1) if len(layer.parts) > 1 else [weight]
     apply = "apply_channels" if layer.geometry.dims else "apply_last"
     return [getattr(layer.rotation(i), apply)(piece) for i, piece in enumerate(pieces)]
+
+
+def balanced(layer: "DualBranchLayer", weight: Tensor) -> Tensor:
+    """A weight with its input channels multiplied by the factors that divide those of the activations."""
+    assert layer.activation_balance is not None
+    return weight * layer.activation_balance.reshape(1, -1, *[1] * (weight.ndim - 2))
 
 
 def offset(layer: "DualBranchLayer", weight: Tensor) -> Tensor | None:
@@ -74,10 +83,13 @@ def scale(layer: "DualBranchLayer", rotated: Tensor, part: int) -> tuple[Tensor,
 def quantize(layer: "DualBranchLayer", weight: Tensor) -> Tensor:
     """A residual as the low-bit branch sees it: all parts, rotated, quantized, decoded, with derivatives."""
     bits, symmetric = layer.config.weight_bits, layer.config.weight_symmetric
-    parts = [
-        fake_quantize(rotated, *scale(layer, rotated, i), bits, symmetric)
-        for i, rotated in enumerate(rotate(layer, weight))
-    ]
+    parts = []
+    for i, rotated in enumerate(rotate(layer, weight)):
+        steps = scale(layer, rotated, i)
+        if layer.rounding is None:
+            parts.append(fake_quantize(rotated, *steps, bits, symmetric))
+        else:
+            parts.append(rounding.soft_quantize(rotated, layer.rounding[i], *steps, bits, symmetric))
     return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
@@ -88,7 +100,10 @@ def encode_weight(layer: "DualBranchLayer") -> EncodedWeight:
     weight = residual(layer)
     for i, rotated in enumerate(rotate(layer, weight)):
         step, zero_point = scale(layer, rotated, i)
-        found = encode(rotated, step, zero_point, bits, symmetric)
+        if layer.rounding is None:
+            found = encode(rotated, step, zero_point, bits, symmetric)
+        else:
+            found = rounding.hard_codes(rotated, layer.rounding[i], step, zero_point, bits, symmetric)
         codes.append(found.to(torch.int8 if symmetric else torch.uint8))
         scales.append(step.float())
         zero_points.append(zero_point.float())

@@ -27,6 +27,8 @@ def test_bytes_of_one_layer_by_hand():
         "bias": 64 * 2,
         "activation_clip": 2 * 4,
         "activation_shift": 32 * 2,
+        "activation_range": 0,
+        "activation_balance": 0,
     }
     assert set(part) == set(PARTS)
     assert found.total_bytes == sum(part.values())

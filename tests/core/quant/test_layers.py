@@ -576,6 +576,8 @@ def test_byte_count_of_a_known_layer() -> None:
         "bias": 64,
         "activation_clip": 8,
         "activation_shift": 128,
+        "activation_range": 0,
+        "activation_balance": 0,
     }
     assert layer.bytes_fp32() == 4 * (32 * 576 + 32)
 

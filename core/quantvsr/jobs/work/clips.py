@@ -47,7 +47,8 @@ def bundled_clips() -> tuple[BundledClip, ...]:
 
 def truth_of(lq: Path) -> Path | None:
     """The clip `NAME_gt` beside a clip `NAME_lq`, if there is one."""
-    found = sorted(lq.parent.glob(lq.stem.replace("_lq", "_gt") + ".*"))
+    wanted = lq.stem.replace("_lq", "_gt")
+    found = sorted(path for path in lq.parent.iterdir() if path.stem == wanted)
     return found[0] if found else None
 
 
