@@ -52,10 +52,7 @@ class InspectResult(Result):
             ("Recognised by", self.reason),
             ("Enlarges", f"{self.scale} times, {self.window} frames at once, {self.steps} steps"),
             ("Parameters", f"{self.parameters / 1e6:.2f} M"),
-            (
-                "Layers",
-                f"{len(taken)} of {len(self.layers)} quantizable ({share:.1%} of the parameters)",
-            ),
+            ("Layers", f"{count} ({share:.1%} of the parameters)"),
         ]
         return rows + [("Note", note) for note in self.notes]
 
@@ -67,8 +64,8 @@ class InspectJob(Job):
 
     summary = "Show what a model is and list its layers."
     details = (
-        "MODEL is a folder or file of weights, 'bundled', or a quantized checkpoint. Multiply-accumulates are "
-        "counted by running a small window, for models that are small enough; --json gives all layers."
+        "MODEL is a folder or file of weights, 'bundled', or a quantized checkpoint. Multiply-accumulates "
+        "are counted by running a small window, for models that are small enough; --json gives all layers."
     )
     example = "quantvsr inspect bundled"
 
