@@ -151,6 +151,8 @@ def report_comparison(
         "format": 1,
         "program": __version__,
         "versions": [version.name for version in versions],
+        "labels": {version.name: version.label for version in versions},
+        "clip": scene.source.path.name,
         "bits": str(bits),
         **dict.fromkeys(_KEYS),
         **{name: _rounded(value) for name, value in figures.items()},
@@ -167,6 +169,7 @@ def report_comparison(
         "reused": ledger.reused(),
         "peak_memory": max([peak_memory(device).ram or 0, *(each["peak_memory"] or 0 for each in peaks)]),
         "peak_device_memory": max((each["peak_device_memory"] or 0 for each in peaks), default=0) or None,
+        "model_sha256": source_hash(job.model),
         "checkpoint_sha256": hash_file(candidates.checkpoint),
         "command": job.command(),
     }
