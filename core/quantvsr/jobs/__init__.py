@@ -13,6 +13,8 @@ from quantvsr.jobs.sweep import SweepJob  # isort: skip
 from quantvsr.jobs.measure import MeasureJob  # isort: skip
 from quantvsr.jobs.preview import PreviewJob  # isort: skip
 from quantvsr.jobs.sensitivity import SensitivityJob  # isort: skip
+from quantvsr.jobs.layer import LayerJob  # isort: skip
+from quantvsr.jobs.score import ScoreJob  # isort: skip
 from quantvsr.jobs.repack import RepackJob  # isort: skip
 from quantvsr.jobs.import_qparams import ImportQparamsJob  # isort: skip
 from quantvsr.jobs.base import Job, Result, job_from_json, job_types, run  # isort: skip
@@ -25,12 +27,14 @@ __all__ = [
     "InfoJob",
     "InspectJob",
     "Job",
+    "LayerJob",
     "MeasureJob",
     "PreviewJob",
     "ProbeJob",
     "QuantizeJob",
     "RepackJob",
     "Result",
+    "ScoreJob",
     "SensitivityJob",
     "SweepJob",
     "UpscaleJob",
