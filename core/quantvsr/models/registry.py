@@ -1,16 +1,16 @@
 """The VSR models we can open, and how a path is recognised as one of them."""
 
 import importlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from quantvsr.errors import BadModel
+from quantvsr.hashing import hash_file, hash_json, hash_path
 from quantvsr.models.adapter import Recognition, VSRAdapter
+from quantvsr.models.unknown import explain
 from quantvsr.resources import resource
 
 BUNDLED = "bundled"
@@ -21,12 +21,21 @@ _BUILT_IN = ("quantvsr.models.compact.adapter", "quantvsr.models.mgld.adapter")
 
 @dataclass(frozen=True)
 class ModelFamily:
-    """One kind of model: how to recognise a path (without loading weights) and how to open it."""
+    """One kind of model.
+
+    Attributes:
+        name: For files and messages of the program.
+        title: For people.
+        recognise: Says what a path holds, or None; loads no weights.
+        open: Opens it on a device.
+        files: The files that `open` reads; all visible ones of the path, if left out.
+    """
 
     name: str
     title: str
     recognise: Callable[[Path], Recognition | None]
     open: Callable[[Path, torch.device], VSRAdapter]
+    files: Callable[[Path], list[Path]] | None = None
 
 
 _families: dict[str, ModelFamily] = {}
@@ -35,15 +44,6 @@ _families: dict[str, ModelFamily] = {}
 def register_family(family: ModelFamily) -> None:
     """Add a kind of model; a later one of the same name replaces the earlier."""
     _families[family.name] = family
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file, or None where there is no such file or object."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def model_path(reference: str | Path) -> Path:
@@ -65,8 +65,7 @@ def recognise(reference: str | Path) -> Recognition:
         found = family.recognise(path)
         if found is not None:
             return found
-    known = ", ".join(family.title for family in _families.values())
-    raise BadModel(f"{path} is not a model this program knows ({known}).")
+    raise BadModel(explain(path, ", ".join(family.title for family in _families.values())))
 
 
 def title_of(family: str) -> str:
@@ -81,6 +80,42 @@ def title_of(family: str) -> str:
     return _families[family].title
 
 
+def family_of(reference: str | Path) -> ModelFamily:
+    """The family of what a path holds.
+
+    Raises:
+        BadModel: As `recognise`.
+    """
+    return _families[recognise(reference).family]
+
+
+def model_files(reference: str | Path) -> list[Path]:
+    """The files that a model consists of.
+
+    Raises:
+        BadModel: As `recognise`.
+    """
+    path = model_path(reference)
+    given = family_of(reference).files
+    if given is not None:
+        return given(path)
+    every = sorted(path.rglob("*")) if path.is_dir() else [path]
+    hidden = (file for file in every if any(part.startswith(".") for part in file.relative_to(path).parts))
+    return [file for file in every if file.is_file() and file not in set(hidden)]
+
+
+def model_hash(reference: str | Path) -> str:
+    """One hash of all files of a model: their names and contents.
+
+    Raises:
+        BadModel: As `recognise`.
+    """
+    path = model_path(reference)
+    if family_of(reference).files is None:
+        return hash_path(path)
+    return hash_json({file.name: hash_file(file) for file in model_files(reference)})
+
+
 def open_model(reference: str | Path, device: str | torch.device = "cpu") -> VSRAdapter:
     """Open a model for running and quantizing.
 
@@ -88,7 +123,7 @@ def open_model(reference: str | Path, device: str | torch.device = "cpu") -> VSR
         BadModel: Missing, unknown, incomplete or damaged.
     """
     path = model_path(reference)
-    family = _families[recognise(path).family]
+    family = family_of(path)
     try:
         return family.open(path, torch.device(device))
     except (OSError, ValueError, RuntimeError, KeyError) as error:

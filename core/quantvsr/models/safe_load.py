@@ -91,6 +91,17 @@ def safetensors_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...
         return {name: tuple(opened.get_slice(name).get_shape()) for name in list(opened.keys())}
 
 
+def safetensors_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a safetensors file.
+
+    Raises:
+        BadModel: The file is missing, truncated or damaged.
+    """
+    file = Path(path)
+    with _complete_safetensors(file), safetensors.safe_open(file, framework="pt") as opened:
+        return dict(opened.metadata() or {})
+
+
 def load_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file.
 

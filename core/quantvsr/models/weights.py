@@ -19,6 +19,15 @@ INDEX_ENDINGS = tuple(f"{suffix}.index.json" for suffix in sorted(SUFFIXES))
 _WRAPPERS = ("state_dict", "params_ema", "params", "model_state_dict")
 
 
+def read_json_object(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file, or None where there is no such file or object."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def is_weight_file(path: Path) -> bool:
     """Whether a file is one by its name: weights, or the list of their shards."""
     return path.is_file() and (path.suffix in SUFFIXES or path.name.endswith(INDEX_ENDINGS))

@@ -20,7 +20,6 @@ from quantvsr.calibration.samples import RecordSettings, SampleStore, record_sam
 from quantvsr.calibration.table import ComplexityTable
 from quantvsr.errors import BadInput
 from quantvsr.files import atomic_json, make_folder, read_json
-from quantvsr.hashing import hash_path
 from quantvsr.jobs.analyze import AnalyzeJob, AnalyzeResult
 from quantvsr.jobs.base import plain
 from quantvsr.jobs.presets import budget_of
@@ -30,7 +29,7 @@ from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import layer_config, layers_apart, open_full, quantize_layers_of, tell_notes
 from quantvsr.methods import get_method
-from quantvsr.models.registry import model_path, recognise
+from quantvsr.models.registry import model_files, model_hash, recognise
 from quantvsr.progress import Progress
 from quantvsr.upscale.charts import complexity_scatter, rank_bars
 
@@ -289,13 +288,11 @@ def read_ranks(path: Path) -> Allocation:
 
 def source_hash(model: str) -> str:
     """Hash of a model's files: whether stages that used the model can be taken again."""
-    place = model_path(model)
-    files = sorted(place.rglob("*")) if place.is_dir() else [place]
-    stats = [(str(file), file.stat()) for file in files if file.is_file()]
-    return _source_hash(place, tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats))
+    stats = [(str(file), file.stat()) for file in model_files(model)]
+    return _source_hash(model, tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats))
 
 
 @functools.lru_cache(maxsize=8)
-def _source_hash(place: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
+def _source_hash(model: str, stamps: tuple[tuple[str, int, int], ...]) -> str:
     # Reading some gigabytes once per job is enough; a file that changes gets another stamp.
-    return hash_path(place)
+    return model_hash(model)

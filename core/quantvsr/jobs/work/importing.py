@@ -10,6 +10,7 @@ from quantvsr import __version__
 from quantvsr.errors import BadInput, BadModel
 from quantvsr.hashing import hash_file
 from quantvsr.jobs.import_qparams import ImportQparamsJob, ImportQparamsResult
+from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.models import open_full, tell_notes
 from quantvsr.jobs.work.quantization import CHECKPOINT
 from quantvsr.models.registry import recognise
@@ -52,6 +53,7 @@ def import_qparams(job: ImportQparamsJob, progress: Progress) -> ImportQparamsRe
     meta = {
         "program": __version__,
         "model": job.model,
+        "model_sha256": source_hash(job.model),
         "bits": str(job.bits),
         "method": "reference",
         "imported": {"name": file.name, "sha256": hash_file(file)},

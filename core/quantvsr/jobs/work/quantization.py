@@ -262,6 +262,7 @@ def _meta(job: MethodSettings, clips: Sequence[LearnClip]) -> dict[str, Any]:
     return {
         "program": __version__,
         "model": job.model,
+        "model_sha256": source_hash(job.model),
         "bits": str(job.bits),
         "method": job.method,
         "preset": job.preset,

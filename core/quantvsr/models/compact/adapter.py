@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from quantvsr.models.adapter import Recognition, VSRAdapter
 from quantvsr.models.compact.model import CompactVSRDenoiser
 from quantvsr.models.compact.pipeline import CompactVSRPipeline
-from quantvsr.models.registry import ModelFamily, read_json
+from quantvsr.models.registry import ModelFamily
+from quantvsr.models.weights import read_json_object
 
 
 class CompactAdapter(VSRAdapter):
@@ -57,7 +58,7 @@ class CompactAdapter(VSRAdapter):
 
 def recognise(path: Path) -> Recognition | None:
     """A diffusers folder whose denoiser is a CompactVSRDenoiser."""
-    config = read_json(path / "denoiser" / "config.json")
+    config = read_json_object(path / "denoiser" / "config.json")
     if config is None or config.get("_class_name") != "CompactVSRDenoiser":
         return None
     return Recognition("compact", "denoiser/config.json names CompactVSRDenoiser")

@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 from quantvsr.errors import BadInput
 from quantvsr.models.adapter import Recognition, VSRAdapter
-from quantvsr.models.mgld.files import find_files
+from quantvsr.models.mgld.files import COMPUTED_CONTEXT, description_file, find_files
 from quantvsr.models.mgld.flow import estimate_motion
 from quantvsr.models.mgld.frames import enlarge
 from quantvsr.models.mgld.opening import Opened, move, open_files
 from quantvsr.models.mgld.pipeline import Noise
 from quantvsr.models.mgld.sampler import OnInput
 from quantvsr.models.registry import ModelFamily
-from quantvsr.models.weights import is_weight_file
+from quantvsr.models.weights import is_weight_file, parts_of
 
 _SCALE = 4
 
@@ -54,7 +54,7 @@ class MGLDAdapter(VSRAdapter):
 
     @property
     def precision(self) -> torch.dtype:
-        """In which the networks compute, outside quantized layers; latents between their calls are float32."""
+        """In which networks compute, outside quantized layers; latents between their calls are float32."""
         return self.pipeline.precision
 
     @precision.setter
@@ -148,4 +148,17 @@ def open_path(path: Path, device: torch.device) -> MGLDAdapter:
     return MGLDAdapter(open_files(path), path, device)
 
 
-FAMILY = ModelFamily("mgld", "MGLD-VSR", recognise, open_path)
+def files_of(path: Path) -> list[Path]:
+    """What makes the model: the official files, shard by shard, and the description of the sizes.
+
+    The text encoder counts only as what is made of it, a constant that is the same for all these models;
+    so the hash does not change when that is stored and the encoder's file goes away.
+    """
+    found = find_files(path)
+    chosen = [file for kind, file in found.found.items() if kind != "text" and file.name != COMPUTED_CONTEXT]
+    description = description_file(found.folder)
+    shards = [part for file in chosen for part in parts_of(file)]
+    return shards + ([description] if description is not None else [])
+
+
+FAMILY = ModelFamily("mgld", "MGLD-VSR", recognise, open_path, files_of)

@@ -1,7 +1,7 @@
-"""Whole clips as the published program runs them (section 8): its chunks, padding, tiles and random numbers.
+"""Whole clips as the published program runs them (section 8): its chunks, padding, tiles and noise.
 
-Our own engine (`quantvsr.upscale`) overlaps and blends windows, stops at cuts, and finds motion per tile. This
-is for comparing with published results.
+Our own engine (`quantvsr.upscale`) overlaps and blends windows, stops at cuts, and finds motion per tile.
+This is for comparing with published results.
 """
 
 from collections.abc import Callable, Iterable, Iterator

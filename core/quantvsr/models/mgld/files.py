@@ -86,18 +86,22 @@ def find_files(path: Path) -> ModelFiles:
     return ModelFiles(folder, found, shapes, tuple(unreadable))
 
 
+def description_file(folder: Path) -> Path | None:
+    """The file that describes the sizes of a model that is not the published one."""
+    return next((folder / name for name in _DESCRIPTIONS if (folder / name).is_file()), None)
+
+
 def read_config(folder: Path) -> MGLDConfig:
     """The sizes described in the folder; the published model's where nothing is described.
 
     Raises:
         BadModel: A description cannot be used.
     """
-    for name in _DESCRIPTIONS:
-        file = folder / name
-        if file.exists():
-            try:
-                values = json.loads(file.read_text(encoding="utf-8"))["config"]
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise BadModel(f"{file} does not describe a model ({error}); get it again.") from error
-            return MGLDConfig.from_dict(values)
-    return MGLDConfig()
+    file = description_file(folder)
+    if file is None:
+        return MGLDConfig()
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))["config"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadModel(f"{file} does not describe a model ({error}); get it again.") from error
+    return MGLDConfig.from_dict(values)
