@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.errors import BadInput
 from quantvsr.jobs.analyze import megabytes
 from quantvsr.jobs.base import Result, register
-from quantvsr.jobs.options import INTEGER, PATH, TEXT, Bits, option
+from quantvsr.jobs.options import INTEGER, LAYER_BITS, LAYER_RANK, PATH, Bits, LayerBits, LayerRank, option
 from quantvsr.jobs.settings import ModelSettings
 from quantvsr.progress import Progress
 
@@ -54,25 +53,21 @@ class RepackJob(ModelSettings):
         "the activation ranges of the checkpoint; with --updates they are trained for a moment on the "
         "calibration samples. A quick look at what a change does; for the best result quantize again."
     )
-    example = "quantvsr repack my-model-4bit --ranks mid.attn=32 --layer-bits mid.attn=W8A8 --out trial"
+    example = "quantvsr repack my-model-4bit --layer-ranks mid.attn=32 --layer-bits mid.attn=W8A8 --out trial"
 
     checkpoint: str = option(PATH, "Quantized checkpoint (of 'quantize').", positional=True)
     out: str = option(PATH, "Folder for the new checkpoint.", default="repacked", reproducible=False)
-    ranks: tuple[str, ...] = option(TEXT, "New ranks, as LAYER=RANK.", default=(), many=True)
-    layer_bits: tuple[str, ...] = option(TEXT, "New bits, as LAYER=W4A8.", default=(), many=True)
+    layer_ranks: tuple[LayerRank, ...] = option(LAYER_RANK, "New ranks.", default=(), many=True)
+    layer_bits: tuple[LayerBits, ...] = option(LAYER_BITS, "New bits.", default=(), many=True)
     updates: int = option(INTEGER, "Training updates of the changed layers.", default=0, least=0, most=10_000)
     samples: str | None = option(
         PATH, "Folder of calibration samples; those beside the checkpoint if left out.", default=None
     )
 
     def changes(self) -> dict[str, tuple[int | None, Bits | None]]:
-        """New rank and new bits by layer; None keeps the checkpoint's.
-
-        Raises:
-            BadInput: An entry cannot be read.
-        """
-        ranks = {name: _rank(name, text) for name, text in map(_split, self.ranks)}
-        bits = {name: Bits.parse(text) for name, text in map(_split, self.layer_bits)}
+        """New rank and new bits by layer; None keeps the checkpoint's."""
+        ranks = {each.layer: each.rank for each in self.layer_ranks}
+        bits = {each.layer: each.bits for each in self.layer_bits}
         return {name: (ranks.get(name), bits.get(name)) for name in sorted({*ranks, *bits})}
 
     def run(self, progress: Progress) -> RepackResult:
@@ -80,16 +75,3 @@ class RepackJob(ModelSettings):
         from quantvsr.jobs.work.repacking import repack
 
         return repack(self, progress)
-
-
-def _split(text: str) -> tuple[str, str]:
-    name, found, value = text.rpartition("=")
-    if not found or not name or not value:
-        raise BadInput(f"'{text}' names no layer and value; write LAYER=VALUE, for example mid.attn=32.")
-    return name, value
-
-
-def _rank(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise BadInput(f"'{text}' is no rank for {name}; give a whole number, 0 or more.")
-    return int(text)

@@ -3,9 +3,10 @@
 import pytest
 from safetensors.torch import load_file
 
+from quantvsr.cli import job_from_arguments
 from quantvsr.errors import BadInput
 from quantvsr.jobs import RepackJob, run
-from quantvsr.jobs.options import Bits
+from quantvsr.jobs.options import Bits, LayerBits, LayerRank
 from quantvsr.jobs.repack import RepackResult
 from quantvsr.quant.checkpoint import read_checkpoint_info
 
@@ -26,13 +27,13 @@ def again(finished, tmp_path):
 
 
 def test_a_changed_layer_has_its_new_rank_and_bits_and_the_others_are_untouched(again, finished):
-    result = again(ranks=("middle=5",), layer_bits=("middle=W8A6",))
+    result = again(layer_ranks=(LayerRank("middle", 5),), layer_bits=(LayerBits("middle", Bits(8, 6)),))
     assert result.changed == ("middle",)
     info, before = read_checkpoint_info(result.checkpoint), read_checkpoint_info(finished.checkpoint)
     assert info.layers["middle"]["rank"] == 5
     assert info.layers["middle"]["config"]["weight_bits"] == 8
     assert info.layers["middle"]["config"]["activation_bits"] == 6
-    assert info.meta["repacked"]["ranks"] == ["middle=5"]
+    assert info.meta["repacked"]["layer_ranks"] == ["middle=5"]
     assert info.source_hash == before.source_hash
     old, new = load_file(finished.checkpoint), load_file(result.checkpoint)
     others = [name for name in old if not name.startswith("middle.")]
@@ -43,14 +44,16 @@ def test_a_changed_layer_has_its_new_rank_and_bits_and_the_others_are_untouched(
 
 
 def test_a_short_training_only_makes_the_held_out_loss_smaller_or_keeps_it(again):
-    result = again(ranks=("middle=2",), updates=4)
+    result = again(layer_ranks=(LayerRank("middle", 2),), updates=4)
     assert result.loss_first is not None
     assert result.loss_last is not None
     assert result.loss_last <= result.loss_first
 
 
 def test_changes_are_read():
-    job = RepackJob(checkpoint="x", ranks=("a.b=3", "c=0"), layer_bits=("a.b=W4A8",))
+    arguments = ["repack", "x", "--layer-ranks", "a.b=3", "c=0", "--layer-bits", "a.b=W4A8"]
+    job, _ = job_from_arguments(arguments)
+    assert isinstance(job, RepackJob)
     assert job.changes() == {"a.b": (3, Bits(4, 8)), "c": (0, None)}
 
 
@@ -58,11 +61,11 @@ def test_changes_are_read():
     ("change", "words"),
     [
         ({}, "Nothing"),
-        ({"ranks": ("middle",)}, "LAYER=VALUE"),
-        ({"ranks": ("middle=many",)}, "no rank"),
-        ({"ranks": ("nowhere=2",)}, "nowhere"),
-        ({"layer_bits": ("middle=W9A9",)}, "9 bits"),
-        ({"ranks": ("middle=2",), "updates": 3, "samples": "gone"}, "no calibration samples"),
+        ({"layer_ranks": (LayerRank("nowhere", 2),)}, "nowhere"),
+        (
+            {"layer_ranks": (LayerRank("middle", 2),), "updates": 3, "samples": "gone"},
+            "no calibration samples",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said(again, change, words):

@@ -28,7 +28,7 @@ def repack(job: RepackJob, progress: Progress) -> RepackResult:
     began = time.perf_counter()
     changes = job.changes()
     if not changes:
-        raise BadInput("Nothing is changed; give --ranks or --layer-bits.")
+        raise BadInput("Nothing is changed; give --layer-ranks or --layer-bits.")
     source = checkpoint_file(job.checkpoint)
     progress.report(0.0, "opening the model")
     adapter = open_full(job)
@@ -46,7 +46,11 @@ def repack(job: RepackJob, progress: Progress) -> RepackResult:
     target = Path(job.out).expanduser() / CHECKPOINT
     for layer in changed.values():
         layer.mode = "frozen"
-    said = {"from": source.parent.name, "ranks": list(job.ranks), "layer_bits": list(job.layer_bits)}
+    said = {
+        "from": source.parent.name,
+        "layer_ranks": [str(each) for each in job.layer_ranks],
+        "layer_bits": [str(each) for each in job.layer_bits],
+    }
     written = save_checkpoint(
         target, adapter.denoiser, {**info.meta, "repacked": {**said, "updates": job.updates}}
     )
