@@ -63,7 +63,7 @@ def test_folders_and_files_that_are_no_weights(tmp_path: Path) -> None:
 
     refused("holds no weight files")
     (tmp_path / "notes.txt").write_text("x")
-    refused("not a weight file by its name", tmp_path / "notes.txt")
+    refused("no weight file by its name", tmp_path / "notes.txt")
     refused("no model at", tmp_path / "none")
     (tmp_path / "config.json").write_text(json.dumps({"_class_name": "UNet2DConditionModel"}))
     refused("a single part, UNet2DConditionModel")
