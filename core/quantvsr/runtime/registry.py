@@ -9,7 +9,7 @@ from quantvsr.errors import BadInput
 from quantvsr.runtime.backend import Backend
 
 # Modules with a constant BACKEND, best first; what runs only on GPUs says so by `unavailable`.
-_BUILT_IN = ("quantvsr.runtime.simulated",)
+_BUILT_IN = ("quantvsr.runtime.onednn", "quantvsr.runtime.simulated")
 AUTO = "auto"
 VARIABLE = "QUANTVSR_BACKEND"
 """Environment variable that forces a backend where none is asked for."""

@@ -1,0 +1,99 @@
+"""Integer execution on x86 processors through oneDNN's 8-bit products."""
+
+import platform
+
+import torch
+from torch import nn
+
+from quantvsr.quant.layers import DualBranchLayer
+from quantvsr.runtime.backend import Backend
+from quantvsr.runtime.integer_weight import fits
+from quantvsr.runtime.onednn_layers import OneDnnConvolution, OneDnnLinear
+from quantvsr.runtime.planar import Planar, is_pointwise, planar
+
+_SATURATION = 2**15 - 1
+"""Without VNNI two products are added in 16 bits first."""
+
+
+class OneDnnBackend(Backend):
+    """Codes in 8 bits, sums in 32, on the processor."""
+
+    key = "onednn"
+    title = "integer, oneDNN int8"
+
+    def unavailable(self, device: torch.device) -> str | None:
+        """See `Backend`."""
+        if device.type != "cpu":
+            return "it runs on the processor only"
+        if platform.machine().lower() not in ("x86_64", "amd64"):
+            return "it needs an x86 processor"
+        if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.onednn, "qconv_prepack"):
+            return "this build of torch has no oneDNN"
+        if not _supports("avx2"):
+            return "it needs AVX2"
+        return None
+
+    def carriers(self, device: torch.device) -> tuple[torch.dtype, ...]:
+        """Bfloat16 where the processor multiplies it: twice as fast there as float32, by measurement."""
+        fast = _supports("avx512_bf16") or _supports("amx_bf16")
+        return (torch.bfloat16, torch.float32) if fast else (torch.float32,)
+
+    def unsupported(self, layer: DualBranchLayer) -> str | None:
+        """See `Backend`."""
+        geometry, config = layer.geometry, layer.config
+        if geometry.groups > 1 and len(layer.parts) > 1:
+            return "groups in two parts"
+        if geometry.groups > 1 and not fits(layer):
+            return "groups with weight codes that do not fit into 8 bits with sign"
+        if not _supports("avx512_vnni") and not _supports("avx_vnni"):
+            most = 2**config.activation_bits - 1
+            if 2 * most * min(2**config.weight_bits - 1, 127) > _SATURATION:
+                return "so many bits need a processor with VNNI"
+        if is_pointwise(geometry):
+            return None
+        plan = _plan(layer)
+        if plan is None:
+            return "padding that differs between sides"
+        if config.activation_granularity == "token" and not _one_range_per_product(layer, plan):
+            return "ranges per position along these dimensions"
+        return None
+
+    def prepare(self, layer: DualBranchLayer, carrier: torch.dtype) -> nn.Module:
+        """See `Backend`."""
+        if is_pointwise(layer.geometry):
+            return OneDnnLinear(layer, carrier, self.title)
+        plan = _plan(layer)
+        assert plan is not None
+        return OneDnnConvolution(layer, carrier, self.title, plan)
+
+
+def _plan(layer: DualBranchLayer) -> Planar | None:
+    # A range per entry of the batch would otherwise become one per frame.
+    return planar(layer.geometry, join_frames=layer.config.activation_granularity != "frame")
+
+
+def _one_range_per_product(layer: DualBranchLayer, plan: Planar) -> bool:
+    """Whether ranges per token become ranges per frame, or per column under a (k, 1) kernel."""
+    if plan.dims == 3:
+        return min(plan.kernel) > 1
+    if layer.geometry.dims == 1:
+        return plan.kernel[1] > 1
+    if plan.kernel[0] == 1:
+        return False
+    return plan.kernel[1] > 1 or (plan.stride[1] == 1 and plan.padding[1] == 0)
+
+
+_OLDER = {"avx2": "_is_avx2_supported", "avx512_vnni": "_is_vnni_supported"}
+
+
+def _supports(feature: str) -> bool:
+    """Whether the processor has a feature, by torch's name for it."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    if ask is not None:
+        return bool(ask().get(feature, False))
+    # Before torch 2.9 there are only these.
+    older = getattr(torch.cpu, _OLDER.get(feature, f"_is_{feature}_supported"), None)
+    return older is not None and bool(older())
+
+
+BACKEND = OneDnnBackend()

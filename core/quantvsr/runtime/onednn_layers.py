@@ -1,0 +1,342 @@
+"""Executable layers on oneDNN's 8-bit products, as torch offers them for x86 processors.
+
+Measured with torch 2.13: the products are exact. A zero point of the activations makes oneDNN reorder the
+weight at every call; so codes go in without one, and its share is taken off through the bias. A zero point of
+the weight is silently ignored; so the weight has none. Padding is written as codes.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from quantvsr.quant.layers import DualBranchLayer
+from quantvsr.runtime.backend import PreparedLayer
+from quantvsr.runtime.encoding import Encoder
+from quantvsr.runtime.integer_weight import IntegerPart, integer_weight
+from quantvsr.runtime.planar import Planar
+
+_CHUNK = 8 * 2**20
+"""Bytes of float32 values that are coded at once: they stay in the processor's cache."""
+
+_CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {2: F.conv2d, 3: F.conv3d}
+_FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+class _Part(nn.Module):
+    """One part's packed weight."""
+
+    scale: Tensor
+    sums: Tensor
+    zero_point: Tensor
+
+    def __init__(self, part: IntegerPart, packed: Tensor) -> None:
+        super().__init__()
+        # Opaque to torch, so no buffer: it can neither be cast nor moved.
+        self.packed = packed
+        self.register_buffer("scale", part.scale, persistent=False)
+        self.register_buffer("sums", part.sums, persistent=False)
+        zero_point = torch.zeros(len(part.scale), dtype=torch.int32)
+        self.register_buffer("zero_point", zero_point, persistent=False)
+
+
+class _OneDnnLayer(PreparedLayer):
+    """What linear layers and convolutions share."""
+
+    bias: Tensor
+    first: Tensor | None
+    second: Tensor | None
+    rest: Tensor | None
+
+    def __init__(
+        self,
+        layer: DualBranchLayer,
+        carrier: torch.dtype,
+        title: str,
+        pack: Callable[[IntegerPart], Tensor],
+    ) -> None:
+        super().__init__(layer, title)
+        assert layer.encoded is not None
+        self.geometry, self.granularity = layer.geometry, layer.config.activation_granularity
+        self.weight_shape, self.carrier, self.keep_dtype = (
+            layer.weight.shape,
+            carrier,
+            layer.config.keep_dtype,
+        )
+        self.encoder = Encoder(layer, carrier)
+        weight = integer_weight(layer)
+        self.parts = nn.ModuleList(_Part(part, pack(part)) for part in weight.parts)
+        self._keep("rest", weight.rest)
+        self.outputs = len(weight.parts[0].scale)
+        bias = layer.total_bias()
+        bias = torch.zeros(layer.geometry.out_channels) if bias is None else bias.detach().float()
+        self._keep("bias", self._grown(bias))
+        first, second = layer.encoded.first, layer.encoded.second
+        # In the basis "activation" the first operation is the encoder's.
+        self._keep("first", None if first is None or layer.basis == "activation" else first.to(carrier))
+        self._keep("second", None if second is None else self._grown(second).to(carrier))
+
+    def _parts(self) -> list[_Part]:
+        return [part for part in self.parts if isinstance(part, _Part)]
+
+    def _grown(self, value: Tensor) -> Tensor:
+        """With zeros for the additional outputs."""
+        missing = self.outputs - len(value)
+        return torch.cat([value, value.new_zeros(missing, *value.shape[1:])]) if missing else value
+
+    def _keep(self, name: str, value: Tensor | None) -> None:
+        # A copy: the storage may belong to the layer, which is to be freed.
+        self.register_buffer(name, None if value is None else value.detach().clone(), persistent=False)
+
+    def _finished(self, rows: Tensor, kind: torch.dtype) -> Tensor:
+        """Rows (..., O') with the corrections of the additional outputs, in the type of the result."""
+        if self.rest is not None:
+            out = self.geometry.out_channels
+            flat = rows.reshape(-1, self.outputs)
+            rest = self.rest.to(rows.dtype)
+            rows = torch.addmm(flat[:, :out], flat[:, out:], rest).view(*rows.shape[:-1], out)
+        return rows.to(kind if self.keep_dtype else torch.float32)
+
+    def _empty(self, x: Tensor) -> Tensor:
+        return self.geometry.apply(x, x.new_zeros(self.weight_shape), None)
+
+
+def _pack_linear(part: IntegerPart) -> Tensor:
+    return torch.ops.onednn.qlinear_prepack(part.codes.flatten(1), None)
+
+
+class OneDnnLinear(_OneDnnLayer):
+    """A linear layer, or a 1 x 1 convolution."""
+
+    def __init__(self, layer: DualBranchLayer, carrier: torch.dtype, title: str) -> None:
+        super().__init__(layer, carrier, title, _pack_linear)
+        thin = [] if self.second is None else [self.second.flatten(1).T.float()]
+        # Features, zero points of the parts, and the constant one, in a single product with their weights.
+        sums = [part.sums for part in self._parts()]
+        self._keep("second", torch.cat([*thin, torch.stack([*sums, self.bias])]))
+        self._keep("first", None if self.first is None else self.first.flatten(1))
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to (..., I), or to (N, C, positions...) with or without N."""
+        if not x.numel():
+            return self._empty(x)
+        dims = self.geometry.dims
+        unbatched = dims > 0 and x.ndim == dims + 1
+        rows = x[None] if unbatched else x
+        rows = rows.movedim(1, -1) if dims else rows
+        y = self._rows(rows.to(self.carrier).contiguous(), x.dtype)
+        y = y.movedim(-1, 1) if dims else y
+        return y[0] if unbatched else y
+
+    def _rows(self, rows: Tensor, kind: torch.dtype) -> Tensor:
+        """From (..., C) to (..., O)."""
+        assert self.second is not None
+        features = self.encoder.features(rows)
+        values = self.encoder.values(rows, features)
+        if features is None and self.first is not None:
+            features = F.linear(rows, self.first)
+        count = values[..., 0].numel()
+        over = {"token": (-1,), "frame": tuple(range(1, rows.ndim)), "tensor": tuple(range(rows.ndim))}
+        columns = [] if features is None else [features.reshape(count, -1).float()]
+        total: Tensor | None = None
+        for p, (part, piece) in enumerate(zip(self._parts(), self.encoder.split(values), strict=True)):
+            dims = [d % rows.ndim for d in over[self.granularity]] if rows.ndim > 1 else [0]
+            scale, zero_point = self.encoder.steps(piece, p, dims, padded=False)
+            codes = torch.empty(piece.shape, dtype=torch.uint8)
+            self.encoder.encode(piece, scale, zero_point, codes)
+            product = torch.ops.onednn.qlinear_pointwise(
+                codes.view(count, -1), 1.0, 0, part.packed, part.scale, part.zero_point, None,
+                1.0, 0, torch.float32, "none", [], "",
+            )  # fmt: skip
+            steps = scale.expand(*piece.shape[:-1], 1).reshape(count, 1)
+            product.mul_(steps)
+            columns.append((zero_point * scale).neg_().expand(*piece.shape[:-1], 1).reshape(count, 1))
+            total = product if total is None else total.add_(product)
+        assert total is not None
+        columns.append(total.new_ones(count, 1))
+        total.addmm_(torch.cat(columns, 1), self.second)
+        return self._finished(total.view(*rows.shape[:-1], self.outputs), kind)
+
+
+class OneDnnConvolution(_OneDnnLayer):
+    """A convolution whose activation ranges belong to frames, or to positions along which its kernel is 1.
+
+    Args:
+        layer: Frozen.
+        carrier: Type of the activations.
+        title: Of the backend.
+        plan: The convolution as it is executed.
+    """
+
+    def __init__(self, layer: DualBranchLayer, carrier: torch.dtype, title: str, plan: Planar) -> None:
+        config, geometry = layer.config, layer.geometry
+        other = config.honour_padding and geometry.padding_mode != "zeros"
+        padding = (0,) * plan.dims if other else plan.padding
+        pads = any(padding)
+        # A zero point that is no code cannot be written into a border: oneDNN pads itself then.
+        native = pads and not layer.is_shifted and not config.range_holds_zero
+
+        def pack(part: IntegerPart) -> Tensor:
+            codes = plan.weight(part.codes).contiguous(memory_format=_FORMATS[plan.dims])
+            inside = list(padding) if native else [0] * plan.dims
+            return torch.ops.onednn.qconv_prepack(
+                codes,
+                part.scale,
+                1.0,
+                0,
+                list(plan.stride),
+                inside,
+                list(plan.dilation),
+                geometry.groups,
+                None,
+            )
+
+        super().__init__(layer, carrier, title, pack)
+        self.plan, self.groups, self.padding = plan, geometry.groups, padding
+        self.pads_before, self.native = other and geometry.pads, native
+        self.border = pads and not native
+        self.border_counts = pads and layer.is_shifted
+        for name in ("first", "second"):
+            weight = getattr(self, name)
+            self._keep(name, None if weight is None else plan.weight(weight))
+        columns = geometry.dims > 1 and plan.dims == 2 and plan.kernel[1] == 1
+        self.by_position = self.granularity == "token" and columns
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to (N, C, positions...), with or without N."""
+        if not x.numel():
+            return self._empty(x)
+        kind, unbatched = x.dtype, x.ndim == self.geometry.dims + 1
+        x = x[None] if unbatched else x
+        if self.pads_before:
+            x, _ = self.geometry.pad(x)
+        rows = self.plan.fold(x.to(self.carrier))
+        features = self.encoder.features(rows)
+        low_rank = self._low_rank(rows, features)
+        out = self._columns(rows, features) if self.by_position else self._frames(rows, features, low_rank)
+        if self.by_position and low_rank is not None:
+            out = out.add_(low_rank)
+        y = self.plan.unfold(self._finished(out, kind), x)
+        return y[0] if unbatched else y
+
+    def _low_rank(self, rows: Tensor, features: Tensor | None) -> Tensor | None:
+        """Output of the low-rank branch, (N', positions'..., O'), contiguous; None at rank 0."""
+        if self.second is None:
+            return None
+        run, plan = _CONVOLUTIONS[self.plan.dims], self.plan
+        wide = (None, plan.stride, self.padding, plan.dilation, self.groups)
+        if features is None:
+            assert self.first is not None
+            found = run(rows.movedim(-1, 1), self.first, *wide)
+            found = run(found, self.second, None, 1, 0, 1, self.groups)
+        else:
+            found = run(features.movedim(-1, 1), self.second, *wide)
+        return found.movedim(1, -1).contiguous()
+
+    def _frames(self, rows: Tensor, features: Tensor | None, out: Tensor | None) -> Tensor:
+        """Add the low-bit branch and the bias, frame by frame, to the low-rank branch's output."""
+        if out is None:
+            out = rows.new_zeros(len(rows), *self._positions(rows), self.outputs)
+        size = 4 * rows[0].numel()
+        chunk = len(rows) if self.granularity == "tensor" else max(1, _CHUNK // size)
+        for start in range(0, len(rows), chunk):
+            here = slice(start, start + chunk)
+            values = self.encoder.values(rows[here], None if features is None else features[here])
+            over = range(0 if self.granularity == "tensor" else 1, rows.ndim)
+            for p, (part, piece) in enumerate(zip(self._parts(), self.encoder.split(values), strict=True)):
+                    scale, zero_point = self.encoder.steps(piece, p, list(over), padded=self.border_counts)
+                codes = self._codes(piece, scale, zero_point, p).movedim(-1, 1)
+                count = len(piece)
+                scales, zero_points = (
+                    scale.reshape(-1, 1).expand(count, 1),
+                    zero_point.reshape(-1, 1).expand(count, 1),
+                )
+                constant = self.bias if p == 0 else torch.zeros_like(self.bias)
+                if not self.native:
+                    constant = constant - scales * zero_points * part.sums
+                    zero_points = torch.zeros_like(zero_points)
+                biases = constant.expand(count, -1)
+                steps = zip(scales[:, 0].tolist(), zero_points[:, 0].int().tolist(), strict=True)
+                for i, (step, zero) in enumerate(steps):
+                    self._accumulate(
+                        codes[i : i + 1], step, zero, part, biases[i], out[start + i : start + i + 1]
+                    )
+        return out
+
+    def _accumulate(
+        self, codes: Tensor, step: float, zero: int, part: _Part, bias: Tensor, out: Tensor
+    ) -> None:
+        """Add one frame's integer product to (1, positions'..., O')."""
+        plan = self.plan
+        padding = list(self.padding) if self.native else [0] * plan.dims
+        shape = (list(plan.stride), padding, list(plan.dilation), self.groups, 1.0, 0, out.dtype)
+        weight = (part.packed, part.scale, part.zero_point)
+        if plan.dims == 2:
+            torch.ops.onednn.qconv2d_pointwise.binary(
+                codes,
+                step,
+                zero,
+                *weight,
+                out.movedim(-1, 1),
+                bias,
+                *shape,
+                1.0,
+                0,
+                "sum",
+                1.0,
+                "none",
+                [],
+                "",
+            )
+        else:
+            found = torch.ops.onednn.qconv3d_pointwise(
+                codes, step, zero, *weight, bias, *shape, "none", [], ""
+            )
+            out.add_(found.movedim(1, -1))
+
+    def _columns(self, rows: Tensor, features: Tensor | None) -> Tensor:
+        """Low-bit branch and bias where each column (N', :, W) has a range of its own, float32."""
+        plan = self.plan
+        values = self.encoder.values(rows, features)
+        total: Tensor | None = None
+        for p, (part, piece) in enumerate(zip(self._parts(), self.encoder.split(values), strict=True)):
+            scale, zero_point = self.encoder.steps(piece, p, (1, 3), padded=self.border_counts)
+            codes = self._codes(piece, scale, zero_point, p).movedim(-1, 1)
+            product = torch.ops.onednn.qconv2d_pointwise(
+                codes, 1.0, 0, part.packed, part.scale, part.zero_point, None, list(plan.stride), [0, 0],
+                list(plan.dilation), self.groups, 1.0, 0, torch.float32, "none", [], "",
+            ).movedim(1, -1)  # fmt: skip
+            product.addcmul_(zero_point, part.sums, value=-1).mul_(scale)
+            total = product if total is None else total.add_(product)
+        assert total is not None
+        return total.add_(self.bias)
+
+    def _codes(self, values: Tensor, scale: Tensor, zero_point: Tensor, part: int) -> Tensor:
+        """Codes with their border, (N', positions..., C), uint8."""
+        if not self.border:
+            codes = torch.empty(values.shape, dtype=torch.uint8)
+            self.encoder.encode(values, scale, zero_point, codes)
+            return codes
+        sides = zip(values.shape[1:-1], self.padding, strict=True)
+        shape = (len(values), *(side + 2 * p for side, p in sides), values.shape[-1])
+        codes = torch.empty(shape, dtype=torch.uint8)
+        inside = codes
+        border = self.encoder.border_of(part).expand(len(values), *scale.shape[1:-1], -1).clone()
+        line = torch.empty(border.shape, dtype=torch.uint8)
+        self.encoder.encode(border, scale, zero_point, line)
+        for dim, p in enumerate(self.padding, 1):
+            if p:
+                size = shape[dim]
+                codes.narrow(dim, 0, p).copy_(line)
+                codes.narrow(dim, size - p, p).copy_(line)
+                inside = inside.narrow(dim, p, size - 2 * p)
+        self.encoder.encode(values, scale, zero_point, inside)
+        return codes
+
+    def _positions(self, rows: Tensor) -> list[int]:
+        plan = self.plan
+        sides = zip(rows.shape[1:-1], plan.kernel, plan.stride, self.padding, plan.dilation, strict=True)
+        return [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides]
