@@ -8,6 +8,7 @@ def style_sheet(theme: Tokens) -> str:
     """Qt style sheet of the whole app."""
     t = theme
     chevron = resource(f"icons/chevron-down-{t.name}.svg").as_posix()
+    up = resource(f"icons/chevron-up-{t.name}.svg").as_posix()
     tick = resource(f"icons/tick-{t.name}.svg").as_posix()
     return f"""
 QWidget {{ color: {t.text}; font-size: 13px; }}
@@ -34,7 +35,6 @@ QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; border:
 [look="steps"]::item:selected {{
     background: {t.raised}; color: {t.text}; border-left: 3px solid {t.accent};
 }}
-[look="steps"]:focus::item:selected {{ border: 1px solid {t.accent}; border-left: 3px solid {t.accent}; }}
 
 [look="title"] {{ font-size: 22px; font-weight: 600; }}
 [look="heading"] {{ font-size: 14px; font-weight: 600; }}
@@ -89,7 +89,17 @@ QLineEdit, QSpinBox, QDoubleSpinBox, QKeySequenceEdit QLineEdit {{
     background: {t.background}; border: 1px solid {t.line}; border-radius: 6px; padding: 5px 8px;
     selection-background-color: {t.accent}; selection-color: {t.on_accent};
 }}
-QSpinBox, QDoubleSpinBox {{ padding: 4px 4px; }}
+QSpinBox, QDoubleSpinBox {{ padding: 5px 24px 5px 8px; }}
+QSpinBox::up-button, QDoubleSpinBox::up-button {{
+    subcontrol-origin: border; subcontrol-position: top right; width: 22px; border: none; margin: 2px 2px 0 0;
+}}
+QSpinBox::down-button, QDoubleSpinBox::down-button {{
+    subcontrol-origin: border; subcontrol-position: bottom right; width: 22px; border: none; margin: 0 2px 2px 0;
+}}
+QSpinBox::up-button:hover, QSpinBox::down-button:hover, QDoubleSpinBox::up-button:hover,
+QDoubleSpinBox::down-button:hover {{ background: {t.raised}; border-radius: 3px; }}
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow {{ image: url("{up}"); width: 10px; height: 10px; }}
+QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {{ image: url("{chevron}"); width: 10px; height: 10px; }}
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border-color: {t.accent}; }}
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled {{ color: {t.disabled}; }}
 QPlainTextEdit, QTextEdit {{
@@ -136,7 +146,7 @@ QTableView::item:focus {{ border: 1px solid {t.accent}; }}
 QHeaderView {{ background: {t.panel}; border: none; }}
 QHeaderView::section {{
     background: {t.panel}; color: {t.muted}; border: none; border-bottom: 1px solid {t.line};
-    padding: 6px 8px;
+    padding: 6px 11px;
 }}
 QTableCornerButton::section {{ background: {t.panel}; border: none; }}
 

@@ -6,6 +6,9 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from quantvsr_gui.widgets.text import label
 
 
+_WIDTH = 560
+
+
 class EmptyState(QWidget):
     """A heading, a sentence and the buttons that help, in the middle of the space."""
 
@@ -19,9 +22,13 @@ class EmptyState(QWidget):
         self.text = label(text, "muted", wrap=True)
         for part in (self.title, self.text):
             part.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            part.setMaximumWidth(560)
-            part.setMinimumWidth(min(560, max(320, part.sizeHint().width())))
-            column.addWidget(part, 0, Qt.AlignmentFlag.AlignHCenter)
+            # Beside stretches, not aligned: only then does the layout ask for the height of wrapped text.
+            part.setFixedWidth(_WIDTH)
+            line = QHBoxLayout()
+            line.addStretch(1)
+            line.addWidget(part)
+            line.addStretch(1)
+            column.addLayout(line)
         if buttons:
             line = QHBoxLayout()
             line.setSpacing(8)

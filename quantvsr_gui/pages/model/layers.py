@@ -166,8 +166,8 @@ class LayersModel(QAbstractTableModel):
         if column == MACS:
             return "–" if row.macs is None else count(row.macs)
         if row.reason:
-            return f"no: {row.reason}"
-        return f"no: {BY_HAND}" if row.name in self._excluded else "yes"
+            return f"no, {row.reason}"
+        return f"no, {BY_HAND}" if row.name in self._excluded else "yes"
 
 
 def count(number: float) -> str:

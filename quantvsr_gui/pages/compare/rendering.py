@@ -1,0 +1,109 @@
+"""Asking the engine for frames: one wish at a time, a newer one replaces the older."""
+
+from dataclasses import replace
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from quantvsr.jobs.base import Job
+from quantvsr.jobs.preview import PreviewJob
+from quantvsr.jobs.repack import RepackJob
+from quantvsr_gui.engine import Engine, JobHandle
+
+
+class Renderer(QObject):
+    """Runs preview jobs, and re-packing before them where layers were changed.
+
+    Signals:
+        frame_ready: (key, frame): a frame lies in the cache.
+        progressed: (fraction, message).
+        repacked: The result of re-packing; frames follow.
+        finished: The result of rendering.
+        failed: One sentence.
+        changed: It began or ended.
+    """
+
+    frame_ready = Signal(str, int)
+    progressed = Signal(float, str)
+    repacked = Signal(dict)
+    finished = Signal(dict)
+    failed = Signal(str)
+    changed = Signal()
+
+    def __init__(self, engine: Engine, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._engine = engine
+        self._handle: JobHandle | None = None
+        self._next: PreviewJob | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way."""
+        return self._handle is not None
+
+    @property
+    def handle(self) -> JobHandle | None:
+        """The job under way."""
+        return self._handle
+
+    def render(self, job: PreviewJob) -> None:
+        """Render frames; what was wanted before is given up."""
+        self.cancel()
+        self._submit(job)
+
+    def repack(self, job: RepackJob, then: PreviewJob) -> None:
+        """Pack a checkpoint again, then render with it in place of the version it came from.
+
+        Args:
+            job: What is changed; its `checkpoint` is among `then.versions`.
+            then: The frames.
+        """
+        self.cancel()
+        self._next = then
+        self._submit(job)
+
+    def cancel(self) -> None:
+        """Give up what is under way; no signal but `changed` follows."""
+        handle, self._handle, self._next = self._handle, None, None
+        if handle is not None:
+            handle.cancel()
+            self.changed.emit()
+
+    def _submit(self, job: Job) -> None:
+        handle = self._handle = self._engine.submit(job)
+        handle.progressed.connect(lambda *told: self._report(handle, *told))
+        handle.succeeded.connect(lambda result: self._done(handle, result))
+        handle.failed.connect(lambda reason: self._ended(handle, reason))
+        handle.cancelled.connect(lambda: self._ended(handle, ""))
+        self.changed.emit()
+
+    def _report(
+        self, handle: JobHandle, fraction: float, stage: str, message: str, payload: dict[str, Any]
+    ) -> None:
+        if handle is not self._handle:
+            return
+        if "frame" in payload and "key" in payload:
+            self.frame_ready.emit(str(payload["key"]), int(payload["frame"]))
+        self.progressed.emit(fraction, message)
+
+    def _done(self, handle: JobHandle, result: dict[str, Any]) -> None:
+        if handle is not self._handle:
+            return
+        then, self._handle, self._next = self._next, None, None
+        if then is None:
+            self.finished.emit(result)
+            self.changed.emit()
+            return
+        assert isinstance(handle.job, RepackJob)
+        before, after = handle.job.checkpoint, str(result["checkpoint"])
+        self.repacked.emit(result)
+        versions = tuple(after if each == before else each for each in then.versions)
+        self._submit(replace(then, versions=versions))
+
+    def _ended(self, handle: JobHandle, reason: str) -> None:
+        if handle is not self._handle:
+            return
+        self._handle, self._next = None, None
+        if reason:
+            self.failed.emit(reason)
+        self.changed.emit()

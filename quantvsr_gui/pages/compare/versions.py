@@ -1,0 +1,105 @@
+"""Which versions of a clip a project has, and where their frames are in the cache."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quantvsr.preview.keys import BICUBIC, FP, GT, LQ, Scene, version_key
+from quantvsr.project import ClipEntry, RunRecord, Settings
+
+_TITLES = {
+    LQ: "Low-quality input",
+    BICUBIC: "Bicubic",
+    FP: "Full precision",
+    GT: "Ground truth",
+}
+_RUN = "run:"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One way to show the clip.
+
+    Attributes:
+        id: `lq`, `bicubic`, `fp`, `gt`, or `run:ID`.
+        label: For people.
+        source: As `PreviewJob.versions` takes it.
+        run: Id of the run; empty for the others.
+        changed: Layers that were packed again for a try; 0 for the run itself.
+    """
+
+    id: str
+    label: str
+    source: str
+    run: str = ""
+    changed: int = 0
+
+    @property
+    def heavy(self) -> bool:
+        """Whether a model has to run for its frames."""
+        return self.id == FP or bool(self.run)
+
+
+def scene_of(settings: Settings, clip: ClipEntry) -> Scene:
+    """What is rendered of a clip of a project."""
+    return Scene(clip.path, clip.start, clip.stop, clip.gt, settings.model, settings.seed, settings.steps)
+
+
+def checkpoint_of(run: RunRecord) -> str:
+    """Path of a run's checkpoint; empty where it has none."""
+    return str(run.result.get("checkpoint") or "")
+
+
+def versions_of(
+    clip: ClipEntry, runs: Sequence[RunRecord], trials: Mapping[str, tuple[str, int]] | None = None
+) -> dict[str, Version]:
+    """All versions of a clip, by id, in the order in which they are offered.
+
+    Args:
+        clip: The clip.
+        runs: Finished runs.
+        trials: For runs whose layers were changed for a try: checkpoint and number of layers.
+    """
+    plain = [LQ, BICUBIC, FP, *([GT] if clip.gt else [])]
+    found = [Version(each, _TITLES[each], each) for each in plain]
+    for run in runs:
+        checkpoint = checkpoint_of(run)
+        if not checkpoint:
+            continue
+        path, count = (trials or {}).get(run.id, (checkpoint, 0))
+        layers = "1 layer changed" if count == 1 else f"{count} layers changed"
+        label = f"{run.name}, {layers}" if count else run.name
+        found.append(Version(_RUN + run.id, label, path, run.id, count))
+    return {version.id: version for version in found}
+
+
+def first_choice(versions: Mapping[str, Version]) -> dict[int, str]:
+    """What a person most likely wants to see first: the newest run beside full precision and the input."""
+    runs = [version.id for version in versions.values() if version.run]
+    wanted = [LQ, FP, *runs[-1:], *([GT] if GT in versions else [])]
+    return dict(enumerate(wanted[:4]))
+
+
+def key_of(scene: Scene, version: Version) -> str:
+    """The folder of a version's frames; empty where its files are not there (any more)."""
+    try:
+        return version_key(scene, version.source)
+    except OSError:
+        return ""
+
+
+def as_slots(value: Any) -> dict[int, str]:
+    """Slots as a project's view keeps them (`{"0": "lq"}`); what is not usable is left out."""
+    if not isinstance(value, dict):
+        return {}
+    return {
+        int(slot): str(version)
+        for slot, version in value.items()
+        if str(slot).isdigit() and int(slot) < 4 and isinstance(version, str)
+    }
+
+
+def cache_folder(project: Path) -> Path:
+    """Where frames are, given the project's cache."""
+    return project / "frames"
