@@ -56,6 +56,51 @@ def fit_to_samples(
     """
     watch = progress or Progress()
     wanted = {name: layer for name, layer in layers.items() if layer.fits_inputs}
+    found = layer_inputs(
+        model,
+        layers,
+        wanted,
+        samples,
+        indices=indices,
+        most=most,
+        memory=memory,
+        device=device,
+        progress=watch,
+    )
+    for done, (name, inputs) in enumerate(found, 1):
+        wanted[name].fit_to_inputs(inputs, rows=_ROWS * len(inputs))
+        watch.report(min(done / len(wanted), 1.0), f"Clip of {name}")
+
+
+def layer_inputs(
+    model: nn.Module,
+    layers: Layers,
+    wanted: Layers,
+    samples: Sequence[Sample],
+    *,
+    indices: Sequence[int] | None = None,
+    most: int = 8,
+    memory: int = _MEMORY,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> Iterator[tuple[str, list[Tensor]]]:
+    """What some layers get in full precision, layer by layer.
+
+    Args:
+        model: Holds the layers; run in full precision.
+        layers: All quantized layers of the model.
+        wanted: Those whose inputs are wanted.
+        samples: Calibration samples; see `fit_to_samples` for which are used, and for the rest.
+        indices: See there.
+        most: See there.
+        memory: See there.
+        device: See there.
+        progress: Checked between samples and between layers.
+
+    Yields:
+        A layer's name and its inputs, one for each call; layers that are never called do not come.
+    """
+    watch = progress or Progress()
     if not wanted or not len(samples):
         return
     allowed = range(len(samples)) if indices is None else indices
@@ -67,7 +112,6 @@ def fit_to_samples(
         sizes[name] = sizes.get(name, 0) + 4 * x.numel()
 
     _run(model, layers, wanted, few[:1], device, measure)
-    done = 0
     for group in _groups(sizes, max(memory // len(few), 1)):
         inputs: dict[str, list[Tensor]] = {name: [] for name in group}
 
@@ -80,10 +124,7 @@ def fit_to_samples(
         _run(model, layers, {name: wanted[name] for name in group}, few, device, keep)
         for name in group:
             watch.check()
-            found = inputs.pop(name)
-            wanted[name].fit_to_inputs(found, rows=_ROWS * len(found))
-            done += 1
-            watch.report(done / len(sizes), f"Clip of {name}")
+            yield name, inputs.pop(name)
 
 
 def _run(

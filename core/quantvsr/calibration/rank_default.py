@@ -166,9 +166,8 @@ def _spend(
     saved = errors[owner, np.minimum(before, last)] - errors[owner, np.minimum(after, last)]
     price = np.maximum(gain * cost.bytes_per_rank[owner], 1)
     worth = saved / price
-    for layer in np.unique(owner):
-        mine = owner == layer
-        worth[mine] = np.minimum.accumulate(worth[mine])
+    for mine in np.split(worth, np.flatnonzero(np.diff(owner)) + 1):
+        np.minimum.accumulate(mine, out=mine)
     turn = np.lexsort((before, owner, -worth))
     turn = turn[worth[turn] > 0]
     spent = int((cost.fixed_bytes + cost.bytes_per_rank * base).sum())

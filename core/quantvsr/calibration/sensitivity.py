@@ -8,7 +8,8 @@ to the layer's output is, in the mean, the squared norm of its Jacobian (Hutchin
 different layers are taken as independent.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ def expected_errors(
             y.requires_grad_()
         y.register_hook(found[name].receive)
 
-    with full_precision(layers), forward_hooks(layers, look):
+    with _untrained(model), full_precision(layers), forward_hooks(layers, look):
         for done, index in enumerate(chosen, 1):
             watch.check()
             inputs = dict(samples[index].to(device).inputs)
@@ -70,6 +71,19 @@ def expected_errors(
                 (output * direction).sum().backward()
             watch.report(done / len(chosen), f"Sensitivity from sample {done} of {len(chosen)}")
     return {name: state.errors() for name, state in found.items() if state.reached}
+
+
+@contextlib.contextmanager
+def _untrained(model: nn.Module) -> Iterator[None]:
+    """No parameter collects a gradient while the context lasts."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    try:
+        for p in trained:
+            p.requires_grad_(False)
+        yield
+    finally:
+        for p in trained:
+            p.requires_grad_(True)
 
 
 class _Layer:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from quantvsr.calibration.observe import layer_shape, observe
-from quantvsr.calibration.prepare import initialise_layers, fit_to_samples
+from quantvsr.calibration.prepare import fit_to_samples, initialise_layers
 from quantvsr.calibration.samples import Sample
 from quantvsr.errors import BadInput, Cancelled
 from quantvsr.progress import Progress

@@ -230,6 +230,59 @@ def test_step_quantile_weighs_values():
     assert np.isnan(step_quantile(values[:0], None, 0.5))
 
 
+def measured_table(layers: int, ranks: int, seed: int = 0) -> ComplexityTable:
+    """A table with expected errors that fall with the rank, by amounts of their own."""
+    draw = np.random.default_rng(seed)
+    plain = random_table(layers, 5, seed)
+    falls = np.sort(draw.exponential(size=(layers, ranks)) * 10 ** draw.normal(size=(layers, 1)), 1)[:, ::-1]
+    errors = np.cumsum(np.concatenate([falls, np.zeros((layers, 1))], 1)[:, ::-1], 1)[:, ::-1]
+    return ComplexityTable.from_layers(
+        {name: plain.layer(name) for name in plain.names},
+        errors={name: errors[i] for i, name in enumerate(plain.names)},
+    )
+
+
+@given(st.integers(1, 8), st.integers(0, 99), st.floats(0, 3), st.floats(0, 1))
+def test_with_expected_errors_the_budget_holds_and_more_of_it_takes_from_nobody(layers, seed, extra, more):
+    shapes = shapes_of([(64, 96)] * layers)
+    cost, table = CostModel(shapes), measured_table(layers, 64, seed)
+    less, much = (allocate(table, RankSettings(extra_bits=bits), cost=cost) for bits in (extra, extra + more))
+    assert all(much.ranks[name] >= rank for name, rank in less.ranks.items())
+    for found in (less, much):
+        assert found.within_budget == (found.effective_bits <= 4 + found.settings.extra_bits + 1e-9)
+        assert all(low <= found.ranks[name] <= high for name, (low, high) in found.limits.items())
+
+
+@given(st.integers(0, 99))
+def test_no_other_ranks_of_the_same_bytes_save_more_error(seed):
+    """Layers of one size, so that bytes are ranks and every exchange of a step can be tried."""
+    shapes, step = shapes_of([(64, 64)] * 4), 4
+    table = measured_table(4, 64, seed)
+    # Every layer as complex as the next: the errors alone decide.
+    settings = RankSettings(min_rank=0, percentile=0.0, multiple=step, extra_bits=3.0)
+    found = allocate(table, settings, cost=CostModel(shapes))
+    weigh = {name: 2.0 ** (found.raw[name] or 0) for name in found.ranks}
+    error = {
+        name: {r: weigh[name] * table.errors[i, r] for r in range(65)} for i, name in enumerate(table.names)
+    }
+    total = sum(error[name][rank] for name, rank in found.ranks.items())
+    for giver, given_up in found.ranks.items():
+        for taker, taken in found.ranks.items():
+            high = found.limits[taker][1]
+            if giver != taker and given_up >= step and taken + step <= high:
+                changed = {**found.ranks, giver: given_up - step, taker: taken + step}
+                assert sum(error[name][rank] for name, rank in changed.items()) >= total * (1 - 1e-6)
+
+
+def test_complex_layers_count_more_than_their_expected_error():
+    shapes = shapes_of([(64, 64)] * 2)
+    values = {"layer0": ([1.0, 1.0], [1.0, 1.0]), "layer1": ([5.0, 5.0], [5.0, 5.0])}
+    falling = np.linspace(1, 0, 65)
+    table = ComplexityTable.from_layers(values, errors={"layer0": falling, "layer1": falling})
+    ranks = allocate(table, RankSettings(extra_bits=4.0), cost=CostModel(shapes)).ranks
+    assert ranks["layer1"] > ranks["layer0"]
+
+
 def test_allocation_survives_json():
     found = allocate(
         random_table(3, 5), RankSettings(overrides={"layer1": 7}), cost=CostModel(shapes_of([(64, 64)] * 3))
@@ -244,9 +297,13 @@ def test_rules_are_registered():
 
 
 def test_a_slider_can_move_smoothly():
-    table = random_table(500, 100)
     cost = CostModel(shapes_of([(320, 2880)] * 500), reference())
-    for settings in (RankSettings(), RankSettings.reference()):
+    plain, measured = random_table(500, 100), measured_table(500, 128)
+    for table, settings in (
+        (plain, RankSettings()),
+        (measured, RankSettings()),
+        (plain, RankSettings.reference()),
+    ):
         allocate(table, settings, cost=cost)
         seconds = []
         for _ in range(5):
