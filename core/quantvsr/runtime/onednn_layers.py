@@ -247,7 +247,7 @@ class OneDnnConvolution(_OneDnnLayer):
             values = self.encoder.values(rows[here], None if features is None else features[here])
             over = range(0 if self.granularity == "tensor" else 1, rows.ndim)
             for p, (part, piece) in enumerate(zip(self._parts(), self.encoder.split(values), strict=True)):
-                    scale, zero_point = self.encoder.steps(piece, p, list(over), padded=self.border_counts)
+                scale, zero_point = self.encoder.steps(piece, p, list(over), padded=self.border_counts)
                 codes = self._codes(piece, scale, zero_point, p).movedim(-1, 1)
                 count = len(piece)
                 scales, zero_points = (
