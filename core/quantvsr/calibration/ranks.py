@@ -12,13 +12,13 @@ lower ones; then clip, then round.
 
 1. A layer's *score* is the share of its samples above both upper thresholds minus the share below both lower
    ones, from -1 to 1; thresholds are quantiles over all layers, every layer counting the same.
-2. Steps of `multiple` ranks are handed out one by one, each to the layer where it saves most expected error of
-   the denoiser's output (see `sensitivity`) per byte, until the next step would exceed the budget. A layer's
-   score makes its error count up to twice or down to half.
-3. Where errors were not measured, or without a budget, a layer's *wish* decides: it lies between its lowest and
-   highest allowed rank, in proportion to the score, where the allowed ranks are fractions of the largest rank
-   that makes sense. Steps then go to the layer that is furthest behind its wish (as seats are apportioned by
-   Webster's method).
+2. Steps of `multiple` ranks are handed out one by one, each to the layer where it saves most expected error
+   of the denoiser's output (see `sensitivity`) per byte, until the next step would exceed the budget. A
+   layer's score makes its error count up to twice or down to half.
+3. Where errors were not measured, or without a budget, a layer's *wish* decides: it lies between its lowest
+   and highest allowed rank, in proportion to the score, where the allowed ranks are fractions of the largest
+   rank that makes sense. Steps then go to the layer that is furthest behind its wish (as seats are apportioned
+   by Webster's method).
 """
 
 from collections.abc import Sequence
