@@ -49,6 +49,7 @@ QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; border:
     font-family: monospace;
 }}
 [look="card"] {{ background: {t.panel}; border: 1px solid {t.line}; border-radius: 8px; }}
+[look="tour"] {{ background: {t.raised}; border: 1px solid {t.accent}; border-radius: 8px; }}
 [look="drop"] {{ background: transparent; border: 2px dashed {t.line}; border-radius: 8px; }}
 [look="drop-over"] {{ background: {t.raised}; border: 2px dashed {t.accent}; border-radius: 8px; }}
 [look="banner-info"], [look="banner-good"], [look="banner-warning"], [look="banner-alert"] {{
@@ -94,7 +95,8 @@ QSpinBox::up-button, QDoubleSpinBox::up-button {{
     subcontrol-origin: border; subcontrol-position: top right; width: 22px; border: none; margin: 2px 2px 0 0;
 }}
 QSpinBox::down-button, QDoubleSpinBox::down-button {{
-    subcontrol-origin: border; subcontrol-position: bottom right; width: 22px; border: none; margin: 0 2px 2px 0;
+    subcontrol-origin: border; subcontrol-position: bottom right; width: 22px; border: none;
+    margin: 0 2px 2px 0;
 }}
 QSpinBox::up-button:hover, QSpinBox::down-button:hover, QDoubleSpinBox::up-button:hover,
 QDoubleSpinBox::down-button:hover {{ background: {t.raised}; border-radius: 3px; }}

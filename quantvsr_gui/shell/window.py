@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
-from PySide6.QtGui import QCloseEvent
+from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QListWidget,
     QMainWindow,
@@ -15,17 +15,24 @@ from PySide6.QtWidgets import (
 )
 
 from quantvsr import __version__
+from quantvsr.errors import QuantVSRError
+from quantvsr.files import atomic_bytes
 from quantvsr_gui.engine import Engines
 from quantvsr_gui.pages.base import Context, Page, PageController, builder
 from quantvsr_gui.pages.steps import STEPS
 from quantvsr_gui.project import ProjectModel
 from quantvsr_gui.shell import dialogs
-from quantvsr_gui.shell.actions import Actions
+from quantvsr_gui.shell.actions import Action, Actions
+from quantvsr_gui.shell.environment import Environment
 from quantvsr_gui.shell.log import LogPanel
+from quantvsr_gui.shell.menus import Menus, window_actions
+from quantvsr_gui.shell.palette import Palette
 from quantvsr_gui.shell.projects import Projects
 from quantvsr_gui.shell.settings import SettingsStore
+from quantvsr_gui.shell.shortcuts import Shortcuts
 from quantvsr_gui.shell.status import EngineStatus
 from quantvsr_gui.shell.theme import ThemeManager
+from quantvsr_gui.shell.tour import Tour
 from quantvsr_gui.shell.welcome import Welcome
 from quantvsr_gui.widgets.banner import Messages
 from quantvsr_gui.widgets.card import row
@@ -67,6 +74,7 @@ class MainWindow(QMainWindow):
         self.actions_ = Actions(self, settings)
         self._controllers: dict[str, PageController] = {}
         self._front = ""
+        self.tour: Tour | None = None
         self._ask_close = ask_close or self._ask_by_dialog
         ask = ask_files or (lambda kind, title, *more: dialogs.ask_files(self, kind, title, *more))
 
@@ -83,7 +91,9 @@ class MainWindow(QMainWindow):
             ask,
         )
         self.log = LogPanel()
+        self._ask = ask
         self._build()
+        self._add_actions()
         self._connect()
         self._project_opened()
 
@@ -138,7 +148,7 @@ class MainWindow(QMainWindow):
         self.splitter.setStretchFactor(0, 1)
         self.splitter.setCollapsible(0, False)
         self.splitter.setSizes([600, 200])
-        whole = QWidget()
+        whole = self._whole = QWidget()
         whole.setLayout(row(side, self.splitter, spacing=0))
         self.setCentralWidget(whole)
         DropTarget(whole, self.take)
@@ -146,6 +156,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.rail.currentRowChanged.connect(self._row_chosen)
         self.project.opened.connect(self._project_opened)
+        self.log.save_button.clicked.connect(self.save_log)
         self.log.close_button.clicked.connect(lambda: self.settings.change(log_shown=False))
         self.settings.changed.connect(self._apply_settings)
         for engine in self.engines.all():
@@ -159,6 +170,85 @@ class MainWindow(QMainWindow):
     def _apply_settings(self) -> None:
         self.log.setVisible(self.settings.value.log_shown)
         self.theme.set_mode(self.settings.value.theme)
+        self.actions_.refresh()
+
+    # Actions
+
+    def _add_actions(self) -> None:
+        self.actions_.add(
+            *window_actions(self.projects, self.project, self.settings, self.show_step),
+            Action("file.quit", "Quit", self.close, "File", "Ctrl+Q"),
+            Action("edit.palette", "Find a command…", self.show_palette, "Edit", "Ctrl+K"),
+            Action("edit.shortcuts", "Keyboard shortcuts…", self.show_shortcuts, "Edit"),
+            Action("view.save-log", "Save the log…", self.save_log, "View"),
+            Action("help.tour", "Tour", self.start_tour, "Help", "F1"),
+            Action("help.environment", "Environment…", self.show_environment, "Help"),
+        )
+        self.menus = Menus(self.menuBar(), self.actions_, self.projects, self.settings)
+        stack = self.project.undo_stack
+        stack.undoTextChanged.connect(lambda text: self._name_undo("edit.undo", "Undo", text))
+        stack.redoTextChanged.connect(lambda text: self._name_undo("edit.redo", "Redo", text))
+        stack.indexChanged.connect(lambda _: self.actions_.refresh())
+
+    def _name_undo(self, action_id: str, verb: str, text: str) -> None:
+        self.actions_.action(action_id).setText(f"{verb}: {text}" if text else verb)
+
+    def show_palette(self) -> None:
+        """Open the command palette."""
+        palette = Palette(self.actions_, self)
+        palette.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        palette.open_above(self)
+
+    def show_shortcuts(self) -> None:
+        """Open the list of shortcuts."""
+        dialog = Shortcuts(self.actions_, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def show_environment(self) -> None:
+        """Say what machine this is."""
+        project = self.project.project
+        folder = "" if project is None else str(project.folder)
+        dialog = Environment(self.engines.preview, folder, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def save_log(self) -> None:
+        """Write the log to a file."""
+        for path in self._ask("save", "Save the log", "quantvsr-log.txt", "Text (*.txt)"):
+            try:
+                atomic_bytes(path, self.log.content().encode("utf-8"))
+            except (QuantVSRError, OSError) as error:
+                self.messages.show_message(str(error), "alert", key="log")
+
+    def start_tour(self) -> None:
+        """Walk through the pages."""
+        if not self.project.is_open:
+            self.projects.open_demo()
+        if self.tour is None:
+            self.tour = Tour(self._whole, self.show_step, self._tour_done)
+        self.tour.begin()
+
+    def offer_tour(self) -> None:
+        """At the first start: offer the tour once."""
+        if not self.settings.value.tour_seen and self.project.is_open:
+            self.messages.show_message(
+                "Welcome. This example project has a finished result on every page.",
+                "info",
+                {"Take the tour": self.start_tour},
+                "tour",
+            )
+            self.settings.change(tour_seen=True)
+
+    def _tour_done(self) -> None:
+        self.messages.clear("tour")
+        self.rail.setFocus()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The tour stays in its corner."""
+        super().resizeEvent(event)
+        if self.tour is not None:
+            self.tour.place()
 
     # Pages
 
