@@ -45,8 +45,8 @@ STOPS = (
     Stop(
         "compare",
         "5 of 6: compare",
-        "Full precision and 4 bits, the same frame and the same noise. Drag the wipe line, or press the digit "
-        "keys to switch in place.",
+        "Full precision and 4 bits, the same frame and the same noise. Drag the wipe line, or press the "
+        "digit keys to switch in place.",
     ),
     Stop(
         "export",

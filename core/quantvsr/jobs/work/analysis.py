@@ -13,7 +13,6 @@ from quantvsr.calibration.allocation import Allocation, RankSettings
 from quantvsr.calibration.complexity import NOT_OBSERVED, Complexity, reference_statistics, register
 from quantvsr.calibration.cost import CostModel, LayerShape
 from quantvsr.calibration.kinds import block_kind
-from quantvsr.calibration.mixed_cost import MixedCostModel
 from quantvsr.calibration.observe import observe
 from quantvsr.calibration.ranks import allocate
 from quantvsr.calibration.samples import RecordSettings, SampleStore, record_samples
@@ -232,7 +231,7 @@ def by_hand(job: MethodSettings, *names: str) -> dict[str, Any]:
 
 def cost_model(job: MethodSettings, shapes: Sequence[LayerShape]) -> CostModel:
     """The cost of a job's layers for any ranks."""
-    return MixedCostModel(shapes, layer_config(job.method, job.bits), layers_apart(job))
+    return CostModel(shapes, layer_config(job.method, job.bits), layers_apart(job))
 
 
 def rank_settings(job: MethodSettings) -> RankSettings:
