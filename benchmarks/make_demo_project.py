@@ -3,8 +3,7 @@
     python benchmarks/make_demo_project.py [--preset standard] [--out FOLDER]
 
 Learns from three of the bundled clips and shows the fourth. Keeps the W4A4 checkpoint, complexity, ranks,
-loss curves, thumbnails and some frames as JPEG; removes calibration samples. Prints the sizes, and the seconds
-that each part took here.
+loss curves, thumbnails and some frames as JPEG; removes calibration samples. Prints sizes and seconds.
 """
 
 import argparse

@@ -79,7 +79,7 @@ class Projects(QObject):
         try:
             if not is_project(copy):
                 bundled = Project.open(resource(DEMO), read_only=True)
-                bundled.copy_to(copy)
+                bundled.copy_to(copy, cache=True)
         except QuantVSRError as error:
             self._messages.show_message(str(error), "warning", key=_KEY)
             return

@@ -176,8 +176,12 @@ class Project:
         if not self.read_only:
             atomic_json(self.folder / FILE, to_portable(self.content.to_json(), self.folder))
 
-    def copy_to(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the project with its results (without the cache) as another project.
+    def copy_to(self, folder: str | os.PathLike[str], *, cache: bool = False) -> Path:
+        """Write the project with its results as another project.
+
+        Args:
+            folder: Of the copy.
+            cache: Copy frames and thumbnails too.
 
         Returns:
             The new folder; it is not opened.
@@ -193,7 +197,9 @@ class Project:
             raise BadInput(f"{target} lies inside the project itself; choose another place.")
         with atomic_path(target) as temporary:
             shutil.copytree(
-                self.folder, temporary, ignore=shutil.ignore_patterns("cache", LOCK_NAME, ".*.part*")
+                self.folder,
+                temporary,
+                ignore=shutil.ignore_patterns(*(() if cache else ("cache",)), LOCK_NAME, ".*.part*"),
             )
             # Paths are relative in the file; what is not yet saved belongs to the copy too.
             atomic_json(temporary / FILE, to_portable(self.content.to_json(), self.folder))
