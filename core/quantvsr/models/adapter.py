@@ -1,7 +1,7 @@
 """What the engine needs to know about a VSR model: the one interface that a new model implements."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,10 @@ class VSRAdapter(ABC):
         One of `image` (B*T, C, positions...), `tokens` (B*T, P, C), `temporal` (B, C, T, h, w),
         `temporal_tokens` (B*P, T, C), `vector` (B, C).
         """
+
+    def joined_inputs(self) -> Mapping[str, int]:
+        """Layers whose input is joined from two sources over channels, with the channels of the first."""
+        return {}
 
     @abstractmethod
     def upscale_window(

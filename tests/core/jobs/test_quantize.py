@@ -114,7 +114,9 @@ def test_a_finished_job_is_not_done_again_unless_fresh(finished, tmp_path):
     assert listener.seen
 
 
-@pytest.mark.parametrize("method", ["quantvsr-reference", "maxmin"])
+@pytest.mark.parametrize(
+    "method", ["maxmin", "q-diffusion", "quarot", "vidit-q", "svdquant", "quantvsr-reference"]
+)
 @pytest.mark.parametrize("bits", [Bits(2, 8), Bits(6, 6)])
 def test_every_method_makes_a_checkpoint_that_runs(model, clip, tmp_path, method, bits):
     result = run(job(model, tmp_path / "q", clip, method=method, bits=bits))
@@ -124,7 +126,7 @@ def test_every_method_makes_a_checkpoint_that_runs(model, clip, tmp_path, method
         )
     )
     assert (upscaled.precision, upscaled.execution) == (str(bits), "simulated")
-    assert (result.loss_first is None) == (method == "maxmin")
+    assert (result.loss_first is not None) == (method in ("q-diffusion", "quantvsr-reference"))
 
 
 def test_plain_minmax_needs_no_clips(model, tmp_path):

@@ -55,8 +55,11 @@ def quantize_layers_of(job: MethodSettings, adapter: VSRAdapter, ranks: Mapping[
     Raises:
         BadInput: Nothing is left to quantize, or a layer that is named does not exist.
     """
-    config = layer_config(job.method, job.bits)
-    return quantize_layers(adapter, config, ranks, job.seed, job.exclude, layers_apart(job))
+    config, apart = layer_config(job.method, job.bits), layers_apart(job)
+    if get_method(job.method).recipe.split_shortcuts:
+        for name, channels in adapter.joined_inputs().items():
+            apart[name] = apart.get(name, config).replace(split_at=channels)
+    return quantize_layers(adapter, config, ranks, job.seed, job.exclude, apart)
 
 
 def quantize_layers(

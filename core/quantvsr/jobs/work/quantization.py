@@ -128,7 +128,7 @@ def run_quantization(
     """
     if not uses_samples(job):
         return _encode_plain(job, folder, ledger, progress)
-    recipe, settings = get_method(job.method).recipe, refine_settings(job)
+    recipe, budget = get_method(job.method).recipe, training_budget(job)
     plan = _plan(job, clips, folder, ledger, progress.stage("analyze", 0.0, 0.25), ranks, recorded)
     checkpoint, losses = folder / CHECKPOINT, folder / "loss.png"
     meta = _meta(job, clips)
@@ -139,10 +139,12 @@ def run_quantization(
         snapshots = folder / "work" / "snapshots"
         samples = SampleStore(plan.samples)
         result = calibrate(
-            adapter, layers, samples, recipe, settings, inner, snapshot_dir=snapshots, stop_at=stop_at
+            adapter, layers, samples, recipe, budget, inner, snapshot_dir=snapshots, stop_at=stop_at
         )
         trained = [stage.to_json() for stage in result.stages]
-        atomic_json(folder / "refinement.json", {"settings": settings.to_json(), "stages": trained})
+        atomic_json(
+            folder / "refinement.json", {"settings": recipe.training(budget).to_json(), "stages": trained}
+        )
         _draw_losses(result, losses)
         layers.set_mode("frozen")
         info = save_checkpoint(checkpoint, adapter.denoiser, meta)
@@ -158,7 +160,8 @@ def run_quantization(
             "ranks": plan.ranks,
             "layer": layer_config(job.method, job.bits).to_json(),
             "recipe": recipe.to_json(),
-            "refine": settings.to_json(),
+            "budget": budget.to_json(),
+            "refine": recipe.training(budget).to_json(),
             "seed": job.seed,
             **by_hand(job, "exclude", "layer_bits"),
             **({} if stop_at is None else {"stop_at": stop_at}),
@@ -231,9 +234,9 @@ def _encode_plain(job: MethodSettings, folder: Path, ledger: Ledger, progress: P
     return Quantized(checkpoint, outcome.figures, (), outcome.key)
 
 
-def refine_settings(job: MethodSettings) -> RefineConfig:
-    """The training settings of a job's method and budget."""
-    return get_method(job.method).recipe.training(replace(preset(job.preset).refine, seed=job.seed))
+def training_budget(job: MethodSettings) -> RefineConfig:
+    """How much a job may train, whatever its method."""
+    return replace(preset(job.preset).refine, seed=job.seed)
 
 
 def uses_samples(job: MethodSettings) -> bool:

@@ -19,7 +19,7 @@ from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.lowbit import open_lowbit
 from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import layer_config
-from quantvsr.jobs.work.quantization import Quantized, refine_settings, run_quantization, uses_samples
+from quantvsr.jobs.work.quantization import Quantized, run_quantization, training_budget, uses_samples
 from quantvsr.jobs.work.sweep_clips import (
     ClipChoice,
     SweepClip,
@@ -253,7 +253,8 @@ class _Sweep:
             "device": choose_device(job.device).type,
             "layer": layer_config(method, bits).to_json(),
             "recipe": recipe.to_json(),
-            "refine": refine_settings(job).to_json(),
+            "budget": training_budget(job).to_json(),
+            "refine": recipe.training(training_budget(job)).to_json(),
             "learn": [clip.digest for clip in self.learn] if recipe.uses_samples else [],
         }
         return f"{method}-{bits}-{hash_json(decides)[:10]}"
@@ -282,7 +283,9 @@ class _Sweep:
         for entry in self.entries[1:]:
             assert entry.bits is not None
             recipe = get_method(entry.method).recipe
-            training = refine_settings(self._method_job(entry.method, entry.bits))
+            budget = training_budget(self._method_job(entry.method, entry.bits))
+            # Learned rounding takes the whole budget, block by block.
+            training = budget if recipe.rounding is not None else recipe.training(budget)
             passes = (training.updates + training.bias_updates) * training.accumulation
             # Forward, backward and update are worth some three calls.
             amounts["model", entry.cell] = 20.0 + 3.0 * passes if recipe.uses_samples else 1.0

@@ -41,6 +41,15 @@ class CompactAdapter(VSRAdapter):
             return "tokens"
         return "temporal" if layer_name.endswith("temporal.conv") else "image"
 
+    def joined_inputs(self) -> dict[str, int]:
+        """See `VSRAdapter.joined_inputs`: the first blocks of the way up also get what the way down left."""
+        before = {"up1": self.denoiser.upsample1, "up0": self.denoiser.upsample0}
+        return {
+            f"{stage}.0.{layer}": cast(nn.Conv2d, convolution).out_channels
+            for stage, convolution in before.items()
+            for layer in ("conv1", "skip")
+        }
+
     def upscale_window(
         self, lq: Tensor, noise: Tensor, steps: int, before_step: Callable[[], None] | None = None
     ) -> Tensor:
