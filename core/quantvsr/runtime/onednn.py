@@ -41,6 +41,10 @@ class OneDnnBackend(Backend):
     def unsupported(self, layer: DualBranchLayer) -> str | None:
         """See `Backend`."""
         geometry, config = layer.geometry, layer.config
+        if config.activation_range != "dynamic":
+            return "static ranges of activations"
+        if config.activation_balance:
+            return "balanced channels"
         if geometry.groups > 1 and len(layer.parts) > 1:
             return "groups in two parts"
         if geometry.groups > 1 and not fits(layer):
