@@ -42,11 +42,13 @@ class CompareCanvas(QWidget):
         view_changed: A new `View` by mouse or keyboard.
         pointed: The pixel of the large picture under the pointer, or None.
         stepped: Frames to go (left and right arrow keys).
+        commanded: `play` (space) or `render` (R).
     """
 
     view_changed = Signal(object)
     pointed = Signal(object)
     stepped = Signal(int)
+    commanded = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -62,7 +64,7 @@ class CompareCanvas(QWidget):
         self._calm.setSingleShot(True)
         self._calm.setInterval(_REFINE_MS)
         self._calm.timeout.connect(self.update)
-        self.empty_text = ""
+        self.empty_text = self._hint = ""
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -109,6 +111,17 @@ class CompareCanvas(QWidget):
     def set_careful(self, scale: Callable[[Picture, QSize], Picture]) -> None:
         """Give a function that shrinks pictures with care, for when nothing moves."""
         self._careful = scale
+
+    def set_hint(self, text: str) -> None:
+        """Words in the lower left corner: values of the pixel under the pointer."""
+        if text != self._hint:
+            self._hint = text
+            self.update()
+
+    @property
+    def hint(self) -> str:
+        """What `set_hint` set."""
+        return self._hint
 
     def visible_slots(self) -> list[int]:
         """Slots of which something is seen now."""
@@ -172,7 +185,10 @@ class CompareCanvas(QWidget):
             self._draw_line(painter, found)
         if found and self._view.loupe and self._pointer is not None and not self._drag:
             self._draw_loupe(painter, found)
+        if found and self._hint:
+            self._draw_hint(painter)
         if self.hasFocus():
+            painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(QColor(self._tokens.accent), 1))
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         painter.end()
@@ -188,6 +204,7 @@ class CompareCanvas(QWidget):
         painter.save()
         painter.setClipRect(clip)
         if picture is None:
+            painter.setFont(self.font())
             painter.setPen(QColor(self._tokens.muted))
             words = "Not rendered yet"
             painter.drawText(place.box, Qt.AlignmentFlag.AlignCenter, words)
@@ -248,10 +265,7 @@ class CompareCanvas(QWidget):
         self, painter: QPainter, slot: int, content: Slot, clip: QRect, *, right: bool = False
     ) -> None:
         text = f"{slot + 1}  {content.label}"
-        font = QFont(self.font())
-        font.setPixelSize(12)
-        font.setWeight(QFont.Weight.DemiBold)
-        painter.setFont(font)
+        painter.setFont(self._chip_font())
         metrics = painter.fontMetrics()
         room = clip.width() - 32
         note = f"   {content.note}" if content.note else ""
@@ -260,14 +274,18 @@ class CompareCanvas(QWidget):
         if room < 24:
             return
         left = clip.right() + 1 - 8 - width if right else clip.left() + 8
-        box = QRect(left, clip.top() + 8, width, 24)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(16, 18, 22, 200))
-        painter.drawRoundedRect(box, 5, 5)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        painter.setPen(QColor("#f2f4f7"))
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
+        _chip(painter, QRect(left, clip.top() + 8, width, 24), words)
+
+    def _chip_font(self) -> QFont:
+        font = QFont(self.font())
+        font.setPixelSize(12)
+        font.setWeight(QFont.Weight.DemiBold)
+        return font
+
+    def _draw_hint(self, painter: QPainter) -> None:
+        painter.setFont(self._chip_font())
+        width = painter.fontMetrics().horizontalAdvance(self._hint) + 16
+        _chip(painter, QRect(8, self.height() - 32, width, 24), self._hint)
 
     def _draw_line(self, painter: QPainter, found: Mapping[int, Place]) -> None:
         assert self._view.line is not None
@@ -415,12 +433,14 @@ class CompareCanvas(QWidget):
         self._calm.stop()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Digits show one version; arrows step; F and 0 set the zoom, + and - change it."""
+        """Digits show one version; arrows step; space plays, R renders; F, 0, + and - set the zoom."""
         key, text = event.key(), event.text()
         if text.isdigit() and 1 <= int(text) <= SLOTS and int(text) - 1 in self._slots:
             self.show_slot(int(text) - 1)
         elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right):
             self.stepped.emit(-1 if key == Qt.Key.Key_Left else 1)
+        elif key in (Qt.Key.Key_Space, Qt.Key.Key_R):
+            self.commanded.emit("play" if key == Qt.Key.Key_Space else "render")
         elif text == "0":
             self.show_zoom(1.0)
         elif key == Qt.Key.Key_F:
@@ -439,6 +459,17 @@ class CompareCanvas(QWidget):
         if view != self._view:
             self.set_view(view)
             self.view_changed.emit(view)
+
+
+def _chip(painter: QPainter, box: QRect, words: str) -> None:
+    """Words on a dark rounded ground that every picture lets read."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(16, 18, 22, 200))
+    painter.drawRoundedRect(box, 5, 5)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    painter.setPen(QColor("#f2f4f7"))
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
 
 
 def _part(value: float, begin: float, size: float) -> float:

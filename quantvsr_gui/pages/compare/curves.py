@@ -63,6 +63,20 @@ class Curve:
         return sum(self.values.values()) / len(self.values) if self.values else None
 
 
+class _FrameAxis(pg.AxisItem):
+    """Whole frame numbers only."""
+
+    def tickSpacing(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, float]]:
+        """Spacing of the ticks, never less than a frame."""
+        return [
+            (max(round(spacing), 1), offset) for spacing, offset in super().tickSpacing(minVal, maxVal, size)
+        ]
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        """Whole numbers."""
+        return [f"{round(value)}" for value in values]
+
+
 class CurvesPanel(QWidget):
     """Curves over frames, for one figure and one reference at a time.
 
@@ -90,7 +104,7 @@ class CurvesPanel(QWidget):
         self.measure_button = button("Measure rendered frames", tip="Measure the frames that are rendered")
         self.measure_button.clicked.connect(self.wanted)
         self.means = label("", "muted")
-        self.plot = pg.PlotWidget()
+        self.plot = pg.PlotWidget(axisItems={"bottom": _FrameAxis("bottom")})
         self.plot.setAccessibleName("Figures of each frame")
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
@@ -160,7 +174,7 @@ class CurvesPanel(QWidget):
             axis.setPen(tokens.axis)
             axis.setTextPen(tokens.axis)
         self.plot.showGrid(x=False, y=True, alpha=0.15)
-        self._playhead.setPen(pg.mkPen(tokens.mark, width=1))
+        self._playhead.setPen(pg.mkPen(tokens.accent, width=1.5))
         self.set_curves(self._curves)
 
     def set_curves(self, curves: Sequence[Curve]) -> None:

@@ -63,8 +63,8 @@ class ComparePage(Page):
         self.go_button = button("Choose clips", "primary")
         self.empty = EmptyState(
             "No clip to compare on",
-            "Add a low-quality clip on the Clips page. Every model and every run is then shown here on the same "
-            "frames, with the same noise.",
+            "Add a low-quality clip on the Clips page. Every model and every run is then shown here on the "
+            "same frames, with the same noise.",
             self.go_button,
         )
         self.stack.addWidget(self.empty)
@@ -73,9 +73,6 @@ class ComparePage(Page):
 
     def _make_content(self) -> QWidget:
         self.canvas = CompareCanvas()
-        self.pixel_label = label("", "muted")
-        self.pixel_label.setAccessibleName("Values of the pixel under the pointer")
-        self.pixel_label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.zoom_label = label("", "muted")
         upper = QWidget()
         column = QVBoxLayout(upper)
@@ -90,6 +87,7 @@ class ComparePage(Page):
         self.slices = SlicePanel()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
         self.tabs.addTab(_padded(self.curves), "Curves")
         self.tabs.addTab(_padded(self.slices), "Slices through time")
         self.splitter = QSplitter(Qt.Orientation.Vertical)
@@ -162,7 +160,7 @@ class ComparePage(Page):
         self.zoom_label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return line
 
-    def _make_transport(self) -> QVBoxLayout:
+    def _make_transport(self) -> QHBoxLayout:
         self.play_button = button("Play", tip="Play at the clip's own pace (Space)")
         self.play_button.setMinimumWidth(72)
         self.back_button = button("◂", tip="One frame back (Left)")
@@ -179,11 +177,7 @@ class ComparePage(Page):
         line = row(self.play_button, self.back_button, self.forward_button, self.loop)
         line.addWidget(self.scrubber, 1)
         line.addWidget(self.time_label)
-        column = QVBoxLayout()
-        column.setSpacing(4)
-        column.addWidget(self.pixel_label)
-        column.addLayout(line)
-        return column
+        return line
 
 
 def _padded(widget: QWidget) -> QWidget:

@@ -1,0 +1,566 @@
+"""Behaviour of the Compare page."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt, QTimer
+
+from quantvsr.errors import QuantVSRError
+from quantvsr.jobs.base import Job
+from quantvsr.jobs.preview import PreviewJob
+from quantvsr.preview.keys import FP, GT
+from quantvsr_gui.pages.base import Context, PageController
+from quantvsr_gui.pages.compare.page import ComparePage
+from quantvsr_gui.pages.compare.playback import Playback
+from quantvsr_gui.pages.compare.rendering import Renderer
+from quantvsr_gui.pages.compare.screen import Screen
+from quantvsr_gui.pages.compare.state import View
+from quantvsr_gui.pages.compare.trial import Trials
+from quantvsr_gui.pages.compare.versions import (
+    as_slots,
+    cache_folder,
+    first_choice,
+    scene_of,
+    versions_of,
+)
+from quantvsr_gui.shell.actions import Action
+from quantvsr_gui.widgets.text import duration
+
+AROUND = 5
+"""Frames rendered around the playhead: one window of the model."""
+
+
+class CompareController(PageController):
+    """Shows rendered frames and asks for those that are missing."""
+
+    def __init__(self, page: ComparePage, context: Context) -> None:
+        super().__init__(page, context)
+        self.view = page
+        self.screen = Screen()
+        self.renderer = Renderer(context.engines.preview, self)
+        self.playback = Playback(self)
+        self.trials = Trials(context.project, self.renderer, self.shown_runs, self.trial_job, self)
+        self._filling = False
+        self._visible = False
+        self._line: tuple[float | None, bool] = (None, False)
+        # Cheap versions are made by themselves once the playhead rests.
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(250)
+        self._rest.timeout.connect(self._render_plain)
+        self._redraw = QTimer(self)
+        self._redraw.setSingleShot(True)
+        self._redraw.setInterval(30)
+        self._redraw.timeout.connect(self._show_slices)
+        self.offer_command()
+        self._connect_page()
+        self._connect_model()
+        page.canvas.set_careful(lambda picture, size: self.screen.frames.scaled(picture, size))
+        self._theme()
+        self._opened()
+
+    def _connect_page(self) -> None:
+        page = self.view
+        page.go_button.clicked.connect(lambda: self.context.go_to("clips"))
+        page.render_button.clicked.connect(self.render_here)
+        page.whole_button.clicked.connect(self.render_whole)
+        page.cancel_button.clicked.connect(self._cancel)
+        page.clip_choice.currentIndexChanged.connect(lambda _: self._clip_chosen())
+        for slot, choice in enumerate(page.slot_choices):
+            choice.currentIndexChanged.connect(lambda _, slot=slot: self._slot_chosen(slot))
+        for mode, made in page.mode_buttons.items():
+            made.clicked.connect(lambda _=False, mode=mode: self.set_view(mode=mode))
+        page.difference.currentIndexChanged.connect(
+            lambda _: self.set_view(difference=page.difference.currentData())
+        )
+        page.gain.currentIndexChanged.connect(lambda _: self.set_view(gain=page.gain.currentData()))
+        page.reference.currentIndexChanged.connect(self._reference_chosen)
+        page.loupe.toggled.connect(lambda on: self.set_view(loupe=on))
+        page.slice.toggled.connect(lambda on: self.set_view(line=0.5 if on else None))
+        page.turn.toggled.connect(lambda on: self.set_view(vertical=on))
+        page.fit_button.clicked.connect(lambda: page.canvas.show_zoom(None))
+        page.one_button.clicked.connect(lambda: page.canvas.show_zoom(1.0))
+        page.canvas.view_changed.connect(self._view_changed)
+        page.canvas.pointed.connect(self._pointed)
+        page.canvas.stepped.connect(self.step)
+        page.canvas.commanded.connect(self._commanded)
+        page.scrubber.sought.connect(self.seek)
+        page.play_button.clicked.connect(self.play_or_pause)
+        page.back_button.clicked.connect(lambda: self.step(-1))
+        page.forward_button.clicked.connect(lambda: self.step(1))
+        page.loop.toggled.connect(lambda on: setattr(self.playback, "loop", on))
+        page.curves.sought.connect(self.seek)
+        page.curves.chosen.connect(self._show_curves)
+        page.curves.wanted.connect(self.measure)
+        page.slices.sought.connect(self.seek)
+        page.tabs.currentChanged.connect(lambda _: self._tab_chosen())
+
+    def _connect_model(self) -> None:
+        project = self.context.project
+        project.opened.connect(self._opened)
+        project.settings_changed.connect(self._settings_changed)
+        project.runs_changed.connect(lambda _: self._refill())
+        self.playback.frame_due.connect(self._play_frame)
+        self.playback.changed.connect(self._playing)
+        self.renderer.frame_ready.connect(self._frame_ready)
+        self.renderer.progressed.connect(self._progressed)
+        self.renderer.finished.connect(self._rendered)
+        self.renderer.failed.connect(self._failed)
+        self.renderer.changed.connect(self._show_state)
+        self.trials.offered.connect(self._offer_trial)
+        self.trials.changed.connect(self._refill)
+        self.context.theme.changed.connect(self._theme)
+        self.context.actions.add(
+            Action("compare.render", "Render frames here", self.render_here, "Run", "", self._can_render),
+            Action("compare.whole", "Render the whole clip", self.render_whole, "Run", "", self._can_render),
+            Action("compare.play", "Play or pause", self.play_or_pause, "View", "", self._has_clip),
+            Action(
+                "compare.again", "Re-render these frames with changed layers", lambda: self.trials.run(),
+                "Run", "", lambda: self.trials.possible,
+            ),
+        )  # fmt: skip
+
+    # Page
+
+    def shown(self) -> None:
+        """Look at what is there now."""
+        self._visible = True
+        self.screen.frames.rescan()
+        self._show_all()
+        self._rest.start()
+        self.trials.look()
+        self.view.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def hidden(self) -> None:
+        """Stop what only matters while the page is seen."""
+        self._visible = False
+        self.playback.pause()
+        self._rest.stop()
+        self._redraw.stop()
+
+    def job(self) -> Job | None:
+        """The rendering around the playhead."""
+        return self._job(list(dict.fromkeys(self.screen.chosen.values())), *self._around())
+
+    def _theme(self) -> None:
+        tokens = self.context.theme.tokens
+        for part in (self.view.canvas, self.view.scrubber, self.view.slices, self.view.curves):
+            part.set_tokens(tokens)
+
+    # Filling choices
+
+    def _opened(self) -> None:
+        self.playback.pause()
+        self.renderer.cancel()
+        project = self.context.project.project
+        self.screen.open_cache(None if project is None else cache_folder(project.cache))
+        self.trials.forget()
+        kept = self.context.project.view("compare")
+        self.screen.chosen = as_slots(kept.get("slots"))
+        frame = kept.get("frame")
+        self.screen.frame = frame if isinstance(frame, int) else 0
+        self.view.canvas.set_view(_view_of(kept))
+        self._refill()
+
+    def _settings_changed(self, names: frozenset[str]) -> None:
+        if names & {"clips", "model", "seed", "steps"}:
+            self._refill()
+        if names & {"rank_overrides", "bit_overrides"} and self._visible:
+            self.trials.look()
+
+    def _refill(self) -> None:
+        """Offer the project's clips and versions again."""
+        page, project = self.view, self.context.project
+        clips = project.settings.clips
+        page.stack.setCurrentIndex(1 if clips else 0)
+        self._filling = True
+        kept = page.clip_choice.currentData() or project.view("compare").get("clip")
+        page.clip_choice.clear()
+        for clip in clips:
+            page.clip_choice.addItem(Path(clip.path).name, clip.path)
+        page.clip_choice.setCurrentIndex(max(page.clip_choice.findData(kept), 0))
+        self._filling = False
+        self._clip_chosen()
+
+    def _clip_chosen(self) -> None:
+        if self._filling:
+            return
+        project = self.context.project
+        clip = next(
+            (each for each in project.settings.clips if each.path == self.view.clip_choice.currentData()),
+            None,
+        )
+        versions = versions_of(clip, project.finished_runs(), self.trials.made) if clip else {}
+        scene = scene_of(project.settings, clip) if clip else None
+        self.screen.show_clip(clip, scene, versions)
+        if not self.screen.chosen and versions:
+            self.screen.chosen = first_choice(versions)
+        self._fill_slots()
+        first, stop = self.screen.part()
+        self._set_clip()
+        self.screen.frame = min(max(self.screen.frame, first), stop - 1)
+        self._keep()
+        self._show_all()
+        if self._visible:
+            self._rest.start()
+
+    def _fill_slots(self) -> None:
+        self._filling = True
+        for slot, choice in enumerate(self.view.slot_choices):
+            choice.clear()
+            choice.addItem("–", "")
+            for version in self.screen.versions.values():
+                choice.addItem(version.label, version.id)
+            choice.setCurrentIndex(max(choice.findData(self.screen.chosen.get(slot, "")), 0))
+        self._filling = False
+        self._fill_reference()
+        self.view.curves.set_references(self.screen.references())
+
+    def _fill_reference(self) -> None:
+        self._filling = True
+        choice = self.view.reference
+        choice.clear()
+        for slot, version in sorted(self.screen.chosen.items()):
+            choice.addItem(f"{slot + 1}  {self.screen.versions[version].label}", slot)
+        wanted = self.view.canvas.view.reference
+        if choice.findData(wanted) < 0 or self.view.canvas.view.difference == "off":
+            by_id = {version: slot for slot, version in self.screen.chosen.items()}
+            wanted = by_id.get(FP, by_id.get(GT, wanted))
+        choice.setCurrentIndex(max(choice.findData(wanted), 0))
+        self._filling = False
+        self._reference_chosen()
+
+    def _slot_chosen(self, slot: int) -> None:
+        if self._filling:
+            return
+        version = self.view.slot_choices[slot].currentData()
+        self.screen.chosen.pop(slot, None)
+        if version:
+            self.screen.chosen[slot] = version
+        self._fill_reference()
+        self._keep()
+        self._show_all()
+        self._rest.start()
+
+    def _reference_chosen(self) -> None:
+        slot = self.view.reference.currentData()
+        if not self._filling and slot is not None:
+            self.set_view(reference=slot)
+
+    def _set_clip(self) -> None:
+        first, stop = self.screen.part()
+        self.view.scrubber.set_range(first, stop)
+        facts = self.screen.facts
+        self.playback.set_clip(facts.times if facts else (), first, stop)
+
+    # View
+
+    def set_view(self, **changes: Any) -> None:
+        """Show the pictures another way."""
+        if not self._filling:
+            self._view_changed(replace(self.view.canvas.view, **changes))
+
+    def _view_changed(self, view: View) -> None:
+        self.view.canvas.set_view(view)
+        self._keep()
+        self._show_controls()
+        self._show_frame()
+        before, self._line = self._line, (view.line, view.vertical)
+        if self._line != before:
+            if view.line is not None and before[0] is None:
+                self.view.tabs.setCurrentIndex(1)
+            self._redraw.start()
+
+    def _tab_chosen(self) -> None:
+        if self.view.tabs.currentIndex() == 1 and self.view.canvas.view.line is None:
+            self.set_view(line=0.5)
+        self._redraw.start()
+
+    def _show_controls(self) -> None:
+        """Buttons follow the view, which mouse and keys change too."""
+        page, view = self.view, self.view.canvas.view
+        self._filling = True
+        page.mode_buttons[view.mode].setChecked(True)
+        page.difference.setCurrentIndex(page.difference.findData(view.difference))
+        page.gain.setCurrentIndex(page.gain.findData(view.gain))
+        page.loupe.setChecked(view.loupe)
+        page.slice.setChecked(view.line is not None)
+        page.turn.setChecked(view.vertical)
+        self._filling = False
+        page.turn.setVisible(view.line is not None)
+        for made in (page.gain, page.against, page.reference):
+            made.setVisible(view.difference != "off")
+
+    def _show_all(self) -> None:
+        self._set_clip_if_new()
+        self._show_controls()
+        self._show_frame()
+        self._show_curves()
+        self._show_state()
+        self._redraw.start()
+
+    def _set_clip_if_new(self) -> None:
+        facts = self.screen.facts
+        if facts is not None and not self.playback.playing:
+            self._set_clip()
+        self.view.scrubber.set_rendered(self.screen.rendered())
+
+    def _show_frame(self) -> None:
+        """The pictures of the frame; everything that runs while scrubbing is in here."""
+        page, screen = self.view, self.screen
+        page.canvas.empty_text = "" if screen.chosen else "Choose a version above."
+        page.canvas.set_slots(screen.slots(page.canvas.view), screen.size() if screen.chosen else (0, 0))
+        page.scrubber.set_frame(screen.frame)
+        page.curves.set_playhead(screen.frame)
+        page.slices.set_playhead(screen.frame)
+        stop = screen.part()[1]
+        facts = screen.facts
+        seconds = f"   {facts.times[screen.frame]:.2f} s" if facts and screen.frame < facts.frames else ""
+        page.time_label.setText(f"{screen.frame + 1} of {stop}{seconds}")
+        page.zoom_label.setText(f"{page.canvas.zoom():.0%}" if page.canvas.places() else "")
+
+    def _show_curves(self) -> None:
+        curves = self.view.curves
+        figure = curves.shown_figure().name
+        moving = figure == "warp_error"
+        curves.reference.setVisible(not moving)
+        curves.against.setVisible(not moving)
+        reference = curves.reference.currentData() or ""
+        curves.set_curves(self.screen.curves(figure, reference))
+
+    def _show_slices(self) -> None:
+        view = self.view.canvas.view
+        if view.line is None or not self._visible or self.view.tabs.currentIndex() != 1:
+            return
+        first, stop = self.screen.part()
+        there: set[int] = set()
+        screen = self.screen
+        chosen = [(screen.versions[each].label, screen.key(each)) for each in screen.chosen.values()]
+        for _, key in chosen:
+            there |= set(self.screen.frames.indices(key))
+        indices = sorted(index for index in there if first <= index < stop)
+        self.view.slices.show_slices(self.screen.frames, chosen, indices, view.line, view.vertical)
+
+    def _commanded(self, what: str) -> None:
+        if what == "play":
+            self.play_or_pause()
+        elif self.view.render_button.isEnabled():
+            self.render_here()
+
+    def _pointed(self, at: tuple[int, int] | None) -> None:
+        self.view.canvas.set_hint(self.screen.pixel_text(at, self.view.canvas.slots))
+
+    def _keep(self) -> None:
+        project, view = self.context.project, self.view.canvas.view
+        if not project.is_open:
+            return
+        project.set_view(
+            "compare",
+            clip=self.view.clip_choice.currentData() or "",
+            slots={str(slot): version for slot, version in sorted(self.screen.chosen.items())},
+            frame=self.screen.frame,
+            view={name: getattr(view, name) for name in _KEPT},
+        )
+
+    # Time
+
+    def seek(self, frame: int) -> None:
+        """Go to a frame."""
+        self.playback.pause()
+        self._go(frame)
+
+    def step(self, frames: int) -> None:
+        """Go some frames on or back."""
+        self.seek(self.screen.frame + frames)
+
+    def _go(self, frame: int) -> None:
+        first, stop = self.screen.part()
+        frame = min(max(frame, first), stop - 1)
+        if frame != self.screen.frame:
+            self.screen.frame = frame
+            self._show_frame()
+            self._keep()
+            self._rest.start()
+
+    def _play_frame(self, frame: int) -> None:
+        self.screen.frame = frame
+        self._show_frame()
+
+    def play_or_pause(self) -> None:
+        """Play the part around the playhead that is rendered; everything where nothing is."""
+        if self.playback.playing:
+            self.playback.pause()
+            return
+        first, stop = self.screen.part()
+        spans = [span for span in self.view.scrubber.spans() if span[0] <= self.screen.frame < span[1]]
+        if spans and spans[0][1] - spans[0][0] > 1:
+            first, stop = spans[0]
+        self.playback.set_part(first, stop)
+        self.playback.play(self.screen.frame)
+
+    def _playing(self, on: bool) -> None:
+        self.view.play_button.setText("Pause" if on else "Play")
+        if not on:
+            self._keep()
+            self._rest.start()
+
+    # Rendering
+
+    def _has_clip(self) -> bool:
+        return self.screen.clip is not None
+
+    def _can_render(self) -> bool:
+        return self._has_clip() and bool(self.screen.chosen)
+
+    def _around(self) -> tuple[int, int]:
+        first, stop = self.screen.part()
+        start = max(self.screen.frame - AROUND // 2, first)
+        return start, AROUND if self.screen.facts is None else min(AROUND, stop - start)
+
+    def _job(
+        self, versions: list[str], start: int, count: int | None, *, measure: bool = False
+    ) -> PreviewJob | None:
+        scene, store = self.screen.scene, self.screen.frames.store
+        if scene is None or store is None or not versions:
+            return None
+        sources = tuple(self.screen.versions[each].source for each in versions)
+        return PreviewJob(
+            clip=scene.clip,
+            gt=scene.gt,
+            model=scene.model,
+            device=self.context.project.settings.device,
+            seed=scene.seed,
+            steps=scene.steps,
+            versions=sources,
+            out=str(store.folder),
+            first=scene.first,
+            last=scene.last,
+            start=start,
+            frames=count,
+            measure=measure,
+        )
+
+    def render_here(self) -> None:
+        """Render the frames around the playhead, of all chosen versions."""
+        self._ask(list(dict.fromkeys(self.screen.chosen.values())), *self._around(), measure=True)
+
+    def render_whole(self) -> None:
+        """Render all frames of the part of the clip that is used."""
+        first, _ = self.screen.part()
+        self._ask(list(dict.fromkeys(self.screen.chosen.values())), first, None, measure=True)
+
+    def measure(self) -> None:
+        """Measure what is rendered around the playhead."""
+        spans = [span for span in self.view.scrubber.spans() if span[0] <= self.screen.frame < span[1]]
+        if not spans:
+            self.render_here()
+            return
+        first, stop = spans[0]
+        self._ask(list(dict.fromkeys(self.screen.chosen.values())), first, stop - first, measure=True)
+
+    def _render_plain(self) -> None:
+        """What needs no model is made without being asked for."""
+        screen = self.screen
+        lacking = [
+            each for each in screen.plain() if screen.frame not in screen.frames.indices(screen.key(each))
+        ]
+        if self._visible and lacking and not self.renderer.busy and not self.playback.playing:
+            self._ask(lacking, *self._around())
+
+    def _ask(self, versions: list[str], start: int, count: int | None, *, measure: bool = False) -> None:
+        extra = [each for each in self.screen.references() if measure and each not in versions]
+        try:
+            job = self._job([*versions, *extra], start, count, measure=measure)
+        except QuantVSRError as error:
+            self.view.messages.show_message(str(error), "alert", key="render")
+            return
+        if job is not None:
+            self.view.messages.clear("render")
+            self.renderer.render(job)
+
+    def _cancel(self) -> None:
+        self.view.status.setText("")
+        self.renderer.cancel()
+
+    def _frame_ready(self, key: str, frame: int) -> None:
+        self.screen.frames.rescan(key)
+        self.view.scrubber.set_rendered(self.screen.rendered())
+        if frame == self.screen.frame:
+            self._show_frame()
+
+    def _progressed(self, fraction: float, message: str) -> None:
+        self.view.progress.setValue(round(1000 * fraction))
+        if message:
+            self.view.status.setText(message)
+
+    def _rendered(self, result: dict[str, Any]) -> None:
+        self.screen.frames.rescan()
+        self.screen.forget_values()
+        first, stop = self.screen.part()
+        self.screen.frame = min(max(self.screen.frame, first), stop - 1)
+        self._show_all()
+        if result.get("rendered"):
+            took = duration(float(result.get("seconds", 0)))
+            self.view.status.setText(f"{result['rendered']} frames in {took}")
+        else:
+            self.view.status.setText("")
+
+    def _failed(self, reason: str) -> None:
+        self.view.status.setText("")
+        self.view.messages.show_message(reason, "alert", {"Try again": self.render_here}, "render")
+
+    def _show_state(self) -> None:
+        page, busy = self.view, self.renderer.busy
+        page.progress.setVisible(busy)
+        page.cancel_button.setVisible(busy)
+        page.status.setVisible(busy or bool(page.status.text()))
+        for made in (page.render_button, page.whole_button):
+            made.setEnabled(self._can_render() and not busy)
+            made.setVisible(self._has_clip())
+        if not busy:
+            page.progress.setValue(0)
+        self.context.actions.refresh()
+
+    # Changed layers
+
+    def _offer_trial(self, text: str) -> None:
+        actions = {
+            "Re-render these frames": lambda: self.trials.run(),
+            "With a short training": lambda: self.trials.run(updates=30),
+        }
+        if text:
+            self.view.messages.show_message(text, "info", actions, "trial")
+        else:
+            self.view.messages.clear("trial")
+
+    def trial_job(self) -> PreviewJob | None:
+        """The frames that a trial renders: those around the playhead."""
+        return self._job(list(dict.fromkeys(self.screen.chosen.values())), *self._around(), measure=True)
+
+    def shown_runs(self) -> list[str]:
+        """Ids of the runs that are shown."""
+        found = (self.screen.versions[each].run for each in self.screen.chosen.values())
+        return [run for run in found if run]
+
+
+_KEPT = (
+    "mode", "zoom", "x", "y", "active", "left", "wipe", "difference", "gain", "reference", "loupe",
+    "vertical",
+)  # fmt: skip
+
+
+def _view_of(kept: dict[str, Any]) -> View:
+    """The view that a project kept; what is not usable takes its default."""
+    value, plain = kept.get("view"), View()
+    if not isinstance(value, dict):
+        return plain
+    usable = {
+        name: value[name]
+        for name in _KEPT
+        if name in value and (name == "zoom" or isinstance(value[name], type(getattr(plain, name))))
+    }
+    try:
+        return replace(plain, **usable) if value.get("mode", "side") in ("side", "wipe", "single") else plain
+    except TypeError:
+        return plain

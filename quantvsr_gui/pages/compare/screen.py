@@ -1,0 +1,190 @@
+"""What is to be seen: clip, versions, frame; and the pictures for it. No widgets."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from quantvsr.preview.keys import BICUBIC, FP, GT, LQ, Scene
+from quantvsr.preview.store import ClipFacts
+from quantvsr.project import ClipEntry
+from quantvsr_gui.pages.compare.canvas import Slot
+from quantvsr_gui.pages.compare.curves import Curve
+from quantvsr_gui.pages.compare.difference import difference
+from quantvsr_gui.pages.compare.frames import Frames, Picture
+from quantvsr_gui.pages.compare.loupe import value_at
+from quantvsr_gui.pages.compare.state import View
+from quantvsr_gui.pages.compare.versions import Version, key_of
+
+SCALE = 4
+
+
+class Screen:
+    """The frame of a clip in several versions.
+
+    Attributes:
+        frames: The cache.
+        clip: The clip; None while there is none.
+        scene: What decides its frames.
+        versions: All versions by id.
+        chosen: Version of each slot.
+        frame: Number in the clip.
+    """
+
+    def __init__(self) -> None:
+        self.frames = Frames()
+        self.clip: ClipEntry | None = None
+        self.scene: Scene | None = None
+        self.versions: dict[str, Version] = {}
+        self.chosen: dict[int, str] = {}
+        self.frame = 0
+        self._facts: ClipFacts | None = None
+        self._keys: dict[str, str] = {}
+        self._values: dict[str, dict[str, dict[int, float]]] = {}
+        self._last: dict[int, tuple[str, int, Picture]] = {}
+
+    def open_cache(self, folder: Path | None) -> None:
+        """Take another project's cache."""
+        self.frames = Frames(folder)
+        self._forget()
+
+    def show_clip(self, clip: ClipEntry | None, scene: Scene | None, versions: Mapping[str, Version]) -> None:
+        """Show another clip, or the same one with other versions."""
+        if scene != self.scene:
+            self._forget()
+        self.clip, self.scene, self.versions = clip, scene, dict(versions)
+        # A run's files may have changed under the same path.
+        self._keys.clear()
+        self.chosen = {slot: each for slot, each in self.chosen.items() if each in self.versions}
+
+    def _forget(self) -> None:
+        self._facts = None
+        self._keys.clear()
+        self._values.clear()
+        self._last.clear()
+
+    # Facts
+
+    def key(self, version: str) -> str:
+        """Folder of a version's frames; empty where there can be none."""
+        if version not in self._keys:
+            known = self.versions.get(version)
+            self._keys[version] = "" if known is None or self.scene is None else key_of(self.scene, known)
+        return self._keys[version]
+
+    @property
+    def facts(self) -> ClipFacts | None:
+        """Times and size of the clip; None until something of it was rendered."""
+        store = self.frames.store
+        if self._facts is None and store is not None and self.key(LQ):
+            self._facts = ClipFacts.read(store.folder / self.key(LQ))
+        return self._facts
+
+    def part(self) -> tuple[int, int]:
+        """First frame and frame after the last of the part that is used."""
+        first = self.clip.start if self.clip else 0
+        last = self.clip.stop if self.clip else None
+        known = self.facts.frames if self.facts else None
+        ends = [end for end in (last, known) if end is not None]
+        return first, max(min(ends) if ends else first + 1, first + 1)
+
+    def size(self) -> tuple[int, int]:
+        """Width and height of the large picture; zeros while unknown."""
+        if self.facts is not None:
+            return self.facts.width * SCALE, self.facts.height * SCALE
+        sizes = [picture.size for _, _, picture in self._last.values()]
+        return max(sizes, default=(0, 0))
+
+    def rendered(self) -> set[int]:
+        """Frames that all chosen versions have."""
+        found = [set(self.frames.indices(self.key(each))) for each in self.chosen.values()]
+        return set.intersection(*found) if found else set()
+
+    def missing(self) -> bool:
+        """Whether a chosen version lacks the frame."""
+        return any(self.frame not in self.frames.indices(self.key(each)) for each in self.chosen.values())
+
+    # Pictures
+
+    def slots(self, view: View) -> dict[int, Slot]:
+        """What the canvas shows. A frame that is not there yet leaves the one before where it is."""
+        current = {slot: self._picture(slot, each) for slot, each in sorted(self.chosen.items())}
+        reference = current.get(view.reference)
+        found = {}
+        for slot, (picture, note) in current.items():
+            label = self.versions[self.chosen[slot]].label
+            shown = None
+            if view.difference != "off" and reference is not None and slot != view.reference:
+                shown, more = self._difference(picture, reference[0], view)
+                note = ", ".join(part for part in (more, note) if part)
+            found[slot] = Slot(label, picture, shown, note)
+        return found
+
+    def _picture(self, slot: int, version: str) -> tuple[Picture | None, str]:
+        picture = self.frames.picture(self.key(version), self.frame)
+        if picture is not None:
+            self._last[slot] = (version, self.frame, picture)
+            return picture, ""
+        shown, frame, before = self._last.get(slot, ("", -1, None))
+        if before is None or shown != version:
+            self._last.pop(slot, None)
+            return None, ""
+        if frame == self.frame:
+            return before, "being rendered again"
+        return before, f"still frame {frame + 1}"
+
+    def _difference(
+        self, picture: Picture | None, reference: Picture | None, view: View
+    ) -> tuple[Picture | None, str]:
+        if picture is None or reference is None:
+            return None, ""
+        if picture.size != reference.size:
+            return None, "other size, no difference"
+        key = (picture.key, reference.key, view.difference, view.gain)
+        made = self.frames.computed(
+            key, lambda: difference(picture.pixels, reference.pixels, view.difference, view.gain)
+        )
+        return made, f"difference ×{view.gain}"
+
+    def pixel_text(self, at: tuple[int, int] | None, slots: Mapping[int, Slot]) -> str:
+        """Values of the pixel under the pointer in every version."""
+        if at is None:
+            return ""
+        parts = [f"x {at[0]}  y {at[1]}"]
+        for slot, content in slots.items():
+            if content.picture is not None:
+                red, green, blue = value_at(content.picture, at, self.size())
+                parts.append(f"{slot + 1}  {red} {green} {blue}")
+        return "      ".join(parts)
+
+    # Figures
+
+    def references(self) -> dict[str, str]:
+        """Versions that figures are measured against: id to label, best first."""
+        return {each: self.versions[each].label for each in (GT, FP) if each in self.versions}
+
+    def curves(self, figure: str, reference: str) -> list[Curve]:
+        """The values of the chosen versions."""
+        found = []
+        guide = next(iter(self.references()), "")
+        against = guide if figure == "warp_error" else reference
+        for slot, each in sorted(self.chosen.items()):
+            if each in (LQ, GT) or (figure != "warp_error" and each == reference):
+                continue
+            values = self._values_of(self.key(each)).get(f"{figure}/{self.key(against)}", {})
+            found.append(Curve(self.versions[each].label, slot, values))
+        return found
+
+    def forget_values(self) -> None:
+        """Read the figures again: more were measured."""
+        self._values.clear()
+
+    def _values_of(self, key: str) -> dict[str, dict[int, float]]:
+        store = self.frames.store
+        if store is None or not key:
+            return {}
+        if key not in self._values:
+            self._values[key] = store.version(key).values()
+        return self._values[key]
+
+    def plain(self) -> list[str]:
+        """Chosen versions that need no model."""
+        return [each for each in dict.fromkeys(self.chosen.values()) if each in (LQ, BICUBIC, GT)]
