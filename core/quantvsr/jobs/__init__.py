@@ -7,11 +7,13 @@ from quantvsr.jobs.probe import ProbeJob  # isort: skip
 from quantvsr.jobs.analyze import AnalyzeJob  # isort: skip
 from quantvsr.jobs.quantize import QuantizeJob  # isort: skip
 from quantvsr.jobs.upscale import UpscaleJob  # isort: skip
+from quantvsr.jobs.estimate import EstimateJob  # isort: skip
 from quantvsr.jobs.compare import CompareJob  # isort: skip
 from quantvsr.jobs.demo import DemoJob  # isort: skip
 from quantvsr.jobs.sweep import SweepJob  # isort: skip
 from quantvsr.jobs.measure import MeasureJob  # isort: skip
 from quantvsr.jobs.preview import PreviewJob  # isort: skip
+from quantvsr.jobs.report import ReportJob  # isort: skip
 from quantvsr.jobs.sensitivity import SensitivityJob  # isort: skip
 from quantvsr.jobs.layer import LayerJob  # isort: skip
 from quantvsr.jobs.score import ScoreJob  # isort: skip
@@ -23,6 +25,7 @@ __all__ = [
     "AnalyzeJob",
     "CompareJob",
     "DemoJob",
+    "EstimateJob",
     "ImportQparamsJob",
     "InfoJob",
     "InspectJob",
@@ -33,6 +36,7 @@ __all__ = [
     "ProbeJob",
     "QuantizeJob",
     "RepackJob",
+    "ReportJob",
     "Result",
     "ScoreJob",
     "SensitivityJob",

@@ -13,22 +13,22 @@ WARP_SCALE = 1e3
 
 @metric(
     "warp_error",
-    title="Warping error E*warp (DIS)",
+    title="E*warp (DIS)",
     unit="1e-3",
     direction="lower",
     range=(0.0, WARP_SCALE),
     needs=("motion",),
     frames=2,
     conventions=(
-        "Mode `dis`. For each pair of neighbouring frames the later one is drawn back to the earlier one "
-        "along the optical flow (bilinear) and the squared difference, mean over RGB in 0..1 and over "
-        "visible pixels, is taken; mean over pairs, times 1000 (E*warp = E_warp / 1e-3; Lai et al., ECCV "
-        "2018). Flow: OpenCV DIS, preset medium, on 8-bit BT.601 luma, from the earlier to the later frame "
-        "of the reference clip (ground truth where there is one, else the full-precision output, else the "
-        "clip itself), the same flow for every clip that is compared. Visible: target inside the frame, "
-        "forward-backward test 0.01 (|w|^2 + |w'|^2) + 0.5, no motion boundary 0.01 |w|^2 + 0.002 (Sundaram "
-        "et al., ECCV 2010). Pairs with no visible pixel (hard cuts) are left out. Figures of other flow "
-        "methods differ: compare only like with like."
+        "Warping error, mode `dis`. For each pair of neighbouring frames the later one is drawn back to the "
+        "earlier one along the optical flow (bilinear) and the squared difference, mean over RGB in 0..1 "
+        "and over visible pixels, is taken; mean over pairs, times 1000 (E*warp = E_warp / 1e-3; Lai et "
+        "al., ECCV 2018). Flow: OpenCV DIS, preset medium, on 8-bit BT.601 luma, from the earlier to the "
+        "later frame of the reference clip (ground truth where there is one, else the full-precision "
+        "output, else the clip itself), the same flow for every clip that is compared. Visible: target "
+        "inside the frame, forward-backward test 0.01 (|w|^2 + |w'|^2) + 0.5, no motion boundary 0.01 |w|^2 "
+        "+ 0.002 (Sundaram et al., ECCV 2010). Pairs with no visible pixel (hard cuts) are left out. "
+        "Figures of other flow methods differ: compare only like with like."
     ),
 )
 class WarpError(Accumulator):

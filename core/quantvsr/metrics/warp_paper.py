@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RAFT_FILE = "raft-things.pth"
 _SOURCE = "RAFT's published weights, BSD-3-Clause"
-_TITLE = "Warping error E*warp (paper)"
+_TITLE = "E*warp (paper)"
 
 
 @lru_cache(maxsize=2)
@@ -46,11 +46,11 @@ def _raft(path: Path, device: str) -> "RaftFlow":
     frames=2,
     licence="Apache-2.0; RAFT's weights BSD-3-Clause",
     conventions=(
-        "Mode `paper`. As mode `dis` (Lai et al., ECCV 2018: later frame drawn back along the flow, squared "
-        "difference, mean over RGB in 0..1 and visible pixels, mean over pairs, times 1000), but with a "
-        "learned flow, RAFT (10 iterations), found on each measured clip itself, as tables that also hold "
-        "clips without ground truth must. Published tables use FlowNet2 or RAFT and do not say more; compare "
-        "only figures of one program."
+        "Warping error, mode `paper`. As mode `dis` (Lai et al., ECCV 2018: later frame drawn back along "
+        "the flow, squared difference, mean over RGB in 0..1 and visible pixels, mean over pairs, times "
+        "1000), but with a learned flow, RAFT (10 iterations), found on each measured clip itself, as "
+        "tables that also hold clips without ground truth must. Published tables use FlowNet2 or RAFT and "
+        "do not say more; compare only figures of one program."
     ),
 )
 class WarpErrorPaper(WarpError):

@@ -1,0 +1,37 @@
+"""Writing a report."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from quantvsr.errors import BadInput
+from quantvsr.files import atomic_bytes
+from quantvsr.jobs.report import ReportJob, ReportResult
+from quantvsr.progress import Progress
+from quantvsr.report import build_report, read_folder
+
+FILE = "report.html"
+
+
+def write_report(job: ReportJob, progress: Progress) -> ReportResult:
+    """Read the folder and write the file.
+
+    Raises:
+        BadInput: The folder holds no results, or the file is none.
+    """
+    folder = Path(job.folder).expanduser()
+    target = folder / FILE if job.out is None else Path(job.out).expanduser()
+    if target.is_dir():
+        raise BadInput(f"{target} is a folder; --out of 'report' is a file such as {target / FILE}.")
+    progress.check()
+    progress.report(0.0, "reading")
+    report = read_folder(folder, pictures=job.pictures)
+    if job.title:
+        report = replace(report, title=job.title)
+    progress.check()
+    progress.report(0.6, "drawing")
+    data = build_report(report).encode("utf-8")
+    progress.check()
+    atomic_bytes(target, data)
+    progress.report(1.0, "done")
+    versions = sum(bool(entry.figures or entry.bytes_lowbit) for entry in report.entries)
+    return ReportResult(out=target, size=len(data), clips=len(report.clips), versions=versions)
