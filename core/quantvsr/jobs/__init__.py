@@ -7,7 +7,6 @@ from quantvsr.jobs.probe import ProbeJob  # isort: skip
 from quantvsr.jobs.analyze import AnalyzeJob  # isort: skip
 from quantvsr.jobs.quantize import QuantizeJob  # isort: skip
 from quantvsr.jobs.upscale import UpscaleJob  # isort: skip
-from quantvsr.jobs.estimate import EstimateJob  # isort: skip
 from quantvsr.jobs.compare import CompareJob  # isort: skip
 from quantvsr.jobs.demo import DemoJob  # isort: skip
 from quantvsr.jobs.sweep import SweepJob  # isort: skip
@@ -25,7 +24,6 @@ __all__ = [
     "AnalyzeJob",
     "CompareJob",
     "DemoJob",
-    "EstimateJob",
     "ImportQparamsJob",
     "InfoJob",
     "InspectJob",
