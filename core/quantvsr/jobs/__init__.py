@@ -7,6 +7,7 @@ from quantvsr.jobs.probe import ProbeJob  # isort: skip
 from quantvsr.jobs.analyze import AnalyzeJob  # isort: skip
 from quantvsr.jobs.quantize import QuantizeJob  # isort: skip
 from quantvsr.jobs.upscale import UpscaleJob  # isort: skip
+from quantvsr.jobs.estimate import EstimateJob  # isort: skip
 from quantvsr.jobs.compare import CompareJob  # isort: skip
 from quantvsr.jobs.demo import DemoJob  # isort: skip
 from quantvsr.jobs.sweep import SweepJob  # isort: skip
@@ -18,12 +19,16 @@ from quantvsr.jobs.layer import LayerJob  # isort: skip
 from quantvsr.jobs.score import ScoreJob  # isort: skip
 from quantvsr.jobs.repack import RepackJob  # isort: skip
 from quantvsr.jobs.import_qparams import ImportQparamsJob  # isort: skip
+from quantvsr.jobs.sidebyside import SideBySideJob  # isort: skip
+from quantvsr.jobs.deliver import DeliverJob  # isort: skip
 from quantvsr.jobs.base import Job, Result, job_from_json, job_types, run  # isort: skip
 
 __all__ = [
     "AnalyzeJob",
     "CompareJob",
+    "DeliverJob",
     "DemoJob",
+    "EstimateJob",
     "ImportQparamsJob",
     "InfoJob",
     "InspectJob",
@@ -38,6 +43,7 @@ __all__ = [
     "Result",
     "ScoreJob",
     "SensitivityJob",
+    "SideBySideJob",
     "SweepJob",
     "UpscaleJob",
     "job_from_json",

@@ -56,7 +56,7 @@ def info(progress: Progress) -> InfoResult:
             "threads": torch.get_num_threads(),
             "features": _cpu_features(),
         },
-        memory=_memory(),
+        memory=main_memory(),
         gpus=tuple(_gpus()),
         disk={"path": str(place), "free": usage.free, "total": usage.total},
         execution=execution_backends(),
@@ -145,7 +145,8 @@ def _cpu_features() -> list[str]:
     return {"AVX2": ["AVX2"], "AVX512": ["AVX2", "AVX-512"]}.get(capability, [])
 
 
-def _memory() -> int | None:
+def main_memory() -> int | None:
+    """Bytes of main memory; None where the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
