@@ -1,5 +1,7 @@
 """A pyqtgraph chart with the app's look: fonts, colours of the theme, no context menu of its own."""
 
+from typing import cast
+
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF
 from PySide6.QtGui import QColor, QFont
@@ -16,7 +18,7 @@ class Chart(pg.PlotWidget):
 
     Args:
         name: Accessible name.
-        axes: View that shows the mouse how to zoom; both axes if left out.
+        left: Width of the left axis in pixels.
         axis_items: Own axes by side.
         parent: Qt's owner.
     """
@@ -25,6 +27,7 @@ class Chart(pg.PlotWidget):
         self,
         name: str,
         *,
+        left: int = LEFT_AXIS,
         axis_items: dict[str, pg.AxisItem] | None = None,
         parent: QWidget | None = None,
     ) -> None:
@@ -40,7 +43,7 @@ class Chart(pg.PlotWidget):
             axis = plot.getAxis(side)
             axis.setStyle(tickFont=font, tickLength=-4)
             axis.enableAutoSIPrefix(False)
-        plot.getAxis("left").setWidth(LEFT_AXIS)
+        plot.getAxis("left").setWidth(left)
 
     @property
     def plot_item(self) -> pg.PlotItem:
@@ -73,6 +76,11 @@ class Chart(pg.PlotWidget):
     def at(self, point: QPointF) -> QPointF:
         """Place in data coordinates of a place in the scene."""
         return self.view_box.mapSceneToView(point)
+
+
+def place_of(line: pg.InfiniteLine) -> float:
+    """Where a horizontal or upright line is."""
+    return float(cast(float, line.value()))
 
 
 def faint(colour: str, share: float) -> QColor:

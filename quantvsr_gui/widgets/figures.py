@@ -1,5 +1,6 @@
 """Figures beside each other: a large value, and below it what it is."""
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from quantvsr_gui.widgets.text import label
@@ -12,13 +13,15 @@ class Figure(QWidget):
         super().__init__(parent)
         self._name = name
         self.value = label("–", "large", selectable=True)
-        self.note = label(name, "muted")
+        self.note = label(name, "muted", wrap=True)
+        self.note.setMinimumWidth(88)
+        self.note.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.setToolTip(tip)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.value)
-        column.addWidget(self.note)
+        column.addWidget(self.note, 1)
 
     def show_value(self, value: str, note: str = "") -> None:
         """Show a value and a remark behind the name."""
@@ -41,10 +44,9 @@ class Figures(QWidget):
         self.parts = {key: Figure(*words) for key, words in figures.items()}
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(32)
+        line.setSpacing(16)
         for part in self.parts.values():
-            line.addWidget(part)
-        line.addStretch(1)
+            line.addWidget(part, 1)
 
     def show_value(self, key: str, value: str, note: str = "") -> None:
         """Show the value of one figure."""

@@ -1,7 +1,9 @@
 """A number that is dragged or typed."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QSlider, QSpinBox, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSlider, QSpinBox, QWidget
+
+BOX_WIDTH = 76  # of spin boxes with a few digits
 
 
 class NumberSlider(QWidget):
@@ -22,12 +24,12 @@ class NumberSlider(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(least, most)
         self.slider.setAccessibleName(f"{name}, slider")
-        self.slider.setMinimumWidth(72)
+        self.slider.setMinimumWidth(48)
         self.box = QSpinBox()
         self.box.setRange(least, most)
         self.box.setSuffix(suffix)
         self.box.setAccessibleName(name)
-        self.box.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.box.setFixedWidth(BOX_WIDTH)
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(8)

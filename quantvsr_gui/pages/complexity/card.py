@@ -12,16 +12,18 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QSpinBox, QVBoxL
 from quantvsr_gui.shell.tokens import DARK, Tokens
 from quantvsr_gui.widgets.card import Card, row
 from quantvsr_gui.widgets.chart import Chart, faint
+from quantvsr_gui.widgets.number import BOX_WIDTH
 from quantvsr_gui.widgets.text import button, label
 
 _MOST_GRID_LINES = 33
+_LEFT, _NO_AXIS = 40, 8  # pixels of the left axis
 
 
 class SamplesChart(Chart):
     """Both statistics of each calibration sample of one layer, in the order in which they were recorded."""
 
     def __init__(self) -> None:
-        super().__init__("Complexity by sample")
+        super().__init__("Complexity by sample", left=_LEFT)
         self._spatial = pg.ScatterPlotItem(symbol="o", size=6, pxMode=True)
         self._temporal = pg.ScatterPlotItem(symbol="t1", size=7, pxMode=True)
         for item in (self._spatial, self._temporal):
@@ -35,7 +37,7 @@ class SamplesChart(Chart):
         """Show the values of one layer."""
         self._spatial.setData(x=numbers, y=spatial)
         self._temporal.setData(x=numbers, y=temporal)
-        self.plot_item.autoRange()
+        self.view_box.autoRange()
         self.setAccessibleDescription(f"{len(numbers)} values")
 
     def set_tokens(self, tokens: Tokens) -> None:
@@ -50,12 +52,12 @@ class HistogramChart(Chart):
     """How often values fall where, in units of codes, with the codes as lines."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name)
+        super().__init__(name, left=_NO_AXIS)
         self._bars = pg.BarGraphItem(x=[], height=[], width=1.0)
         self.plot_item.addItem(self._bars)
         self._grid: list[pg.InfiniteLine] = []
         self._codes = (0, 0)
-        self.plot_item.getAxis("left").setStyle(showValues=False)
+        self.plot_item.getAxis("left").setStyle(showValues=False, tickLength=0)
         self.view_box.setMouseEnabled(x=True, y=False)
         self.name_axes("Code")
 
@@ -77,7 +79,9 @@ class HistogramChart(Chart):
         for line in self._grid:
             line.setZValue(10)
             self.plot_item.addItem(line, ignoreBounds=True)
-        self.view_box.setRange(xRange=(low, high), yRange=(0, float(shares.max(initial=0)) or 1), padding=0.02)
+        self.view_box.setRange(
+            xRange=(low, high), yRange=(0, float(shares.max(initial=0)) or 1), padding=0.02
+        )
         self.setAccessibleDescription(f"{last - first + 1} codes")
         self.set_tokens(self.tokens)
 
@@ -93,7 +97,7 @@ class SpectrumChart(Chart):
     """Singular values on a log axis, those that the low-rank branch keeps filled."""
 
     def __init__(self) -> None:
-        super().__init__("Singular values")
+        super().__init__("Singular values", left=_LEFT)
         self._all = pg.PlotCurveItem()
         self._kept = pg.PlotCurveItem()
         self._rank = pg.InfiniteLine(0, angle=90, label="rank {value:.0f}", labelOpts={"position": 0.9})
@@ -111,7 +115,7 @@ class SpectrumChart(Chart):
         self._all.setData(numbers, heights)
         self._kept.setData(numbers[:rank], heights[:rank])
         self._rank.setValue(rank)
-        self.plot_item.autoRange()
+        self.view_box.autoRange()
         self.setAccessibleDescription(f"{len(heights)} values, rank {rank}")
 
     def set_tokens(self, tokens: Tokens) -> None:
@@ -127,7 +131,7 @@ class ErrorChart(Chart):
     """Expected error of the layer's output by rank, as the analysis found it."""
 
     def __init__(self) -> None:
-        super().__init__("Expected error by rank")
+        super().__init__("Expected error by rank", left=_LEFT)
         self._curve = pg.PlotCurveItem()
         self._here = pg.ScatterPlotItem(symbol="o", size=9, pxMode=True)
         for item in (self._curve, self._here):
@@ -147,7 +151,7 @@ class ErrorChart(Chart):
         self._curve.setData(np.arange(len(values)), values)
         inside = min(rank, len(values) - 1)
         self._here.setData(x=[inside], y=[values[inside]])
-        self.plot_item.autoRange()
+        self.view_box.autoRange()
 
     def set_tokens(self, tokens: Tokens) -> None:
         """Take the colours of a theme."""
@@ -172,7 +176,8 @@ class LayerCard(Card):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Layer", parent)
-        self.setMinimumWidth(320)
+        self.setMinimumWidth(336)
+        self.setMaximumWidth(480)
         self.layer = ""
         self.title.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.title.setMinimumWidth(0)
@@ -190,6 +195,8 @@ class LayerCard(Card):
             box.setRange(2, 8)
             box.setPrefix(letter)
             box.setAccessibleName(name)
+        for box in (self.rank, self.weight_bits, self.activation_bits):
+            box.setFixedWidth(BOX_WIDTH)
         self.reset_button = button("Reset", "link", "Take back what was set by hand for this layer")
         self.body.addLayout(
             row(label("Rank"), self.rank, self.weight_bits, self.activation_bits, None, self.reset_button)
@@ -298,7 +305,7 @@ class LayerCard(Card):
         self.spectrum.show_spectrum(value["spectrum"], int(value["rank"]))
         what = "weight" if value["basis"] == "weight" else "activations"
         self._titles["spectrum"].setText(
-            f"Singular values of the {what}; the branch keeps {100 * float(value['energy']):.0f} % of their energy"
+            f"Singular values of the {what}; {100 * float(value['energy']):.0f} % of the energy is kept"
         )
         for line, (bits, decibels) in enumerate(value["errors"].items()):
             self._output.addWidget(label(bits), line, 0)

@@ -18,7 +18,7 @@ from quantvsr_gui.pages.complexity.card_controller import CardController
 from quantvsr_gui.pages.complexity.data import KINDS, Measured, share_at
 from quantvsr_gui.pages.complexity.page import VIEWS, ComplexityPage
 from quantvsr_gui.pages.complexity.plan import Choice, Plan, Planner
-from quantvsr_gui.pages.complexity.table import RANK
+from quantvsr_gui.pages.complexity.table import BITS, RANK
 from quantvsr_gui.project import ProjectModel
 from quantvsr_gui.shell.actions import Action
 from quantvsr_gui.widgets.text import duration, size
@@ -220,13 +220,9 @@ class ComplexityController(PageController):
         page.spatial.show_values(measured.spatial)
         page.temporal.show_values(measured.temporal)
         page.legend.show_kinds([KINDS[kind] for kind in sorted(set(measured.kinds.tolist()))])
-        note = f" · {page.scatter.rim} with a value of 0 on the rim" if page.scatter.rim else ""
-        page.scatter_title.setText(f"Drag the dashed lines to change the percentile{note}")
         self._show_cells()
         self._replan()
         self._tell_if_stale()
-        if not page.layer_table.view.isSortingEnabled() or page.layer_table.view.columnWidth(0) < 120:
-            page.layer_table.view.setColumnWidth(0, 220)
 
     def _show_cells(self) -> None:
         if self._planner is None:
@@ -235,8 +231,9 @@ class ComplexityController(PageController):
         cells = measured.by_step(page.statistic.currentData())
         page.heat.show_cells(cells, measured.steps)
         page.step_model.show_cells(measured, cells)
-        colours = page.heat.colours.getLookupTable(0.0, 1.0, 8, mode="byte")
-        page.scale.show_range(*page.heat.limits(), [QColor(*map(int, colour[:3])) for colour in colours])
+        page.step_table.view.setColumnWidth(0, 220)
+        colours = [QColor(*colour[:3]) for colour in page.heat.colours[::32].tolist()]
+        page.scale.show_range(*page.heat.limits(), colours)
 
     def choice(self) -> Choice:
         """What the settings decide.
@@ -289,9 +286,12 @@ class ComplexityController(PageController):
         if plan.allocation.within_budget:
             page.messages.clear("budget")
         else:
-            text = "Even the lowest ranks take more than the budget of bits; lower them, or take fewer by hand."
+            text = (
+                "Even the lowest ranks take more than the budget of bits; lower them, or take fewer by hand."
+            )
             page.messages.show_message(text, "warning", key="budget")
         self.card.show_plan(plan)
+        self._hovered("")
 
     def _show_figures(self, plan: Plan) -> None:
         cost, figures = plan.cost, self.page.figures
@@ -358,7 +358,7 @@ class ComplexityController(PageController):
             self.project.selection.select([self._layer_of(index) for index in rows])
 
     def _row_opened(self, index: QModelIndex) -> None:
-        if index.column() not in (RANK, RANK + 2):  # these are edited by a double click
+        if index.column() not in (RANK, BITS):  # these are edited by a double click
             self.project.selection.open_card(self._layer_of(index))
 
     def _selection_changed(self) -> None:
@@ -381,7 +381,9 @@ class ComplexityController(PageController):
         """Say what is known of the layer under the pointer, or else of the one selected."""
         shown = name or self.project.selection.current
         if self.plan is None or shown not in self.plan.measured.index:
-            self.page.hover.setText("")
+            rim = self.page.scatter.rim
+            note = f" · {rim} with a value of 0 on the rim" if rim else ""
+            self.page.hover.setText(f"Drag a dashed line to change the percentile{note}")
             return
         i = self.plan.measured.index[shown]
         bits = Bits(int(self.plan.weight_bits[i]), int(self.plan.activation_bits[i]))
@@ -429,7 +431,9 @@ class Edits(QObject):
 
     def set_rank(self, layer: str, rank: int | None) -> None:
         """Set a layer's rank by hand; None takes that back."""
-        ranks = {name: value for name, value in self._project.settings.rank_overrides.items() if name != layer}
+        ranks = {
+            name: value for name, value in self._project.settings.rank_overrides.items() if name != layer
+        }
         if rank is not None:
             ranks[layer] = rank
         self._change(f"change the rank of {layer}", rank_overrides=ranks)

@@ -74,14 +74,18 @@ class Measured:
             BadInput: There is no analysis, or it is damaged.
         """
         path = folder / "ranks.json"
-        value = read_json(path)
+        value: Any = read_json(path)
         try:
             shapes = tuple(LayerShape.from_json(shape) for shape in value["shapes"])
         except (KeyError, TypeError, AttributeError) as error:
-            raise BadInput(f"{path} does not tell the sizes of the layers ({error}); analyse again.") from error
+            raise BadInput(
+                f"{path} does not tell the sizes of the layers ({error}); analyse again."
+            ) from error
         table = ComplexityTable.load(folder / "complexity.npz")
         if not set(table.names) <= {shape.name for shape in shapes}:
-            raise BadInput(f"complexity.npz and ranks.json in {folder} do not belong together; analyse again.")
+            raise BadInput(
+                f"complexity.npz and ranks.json in {folder} do not belong together; analyse again."
+            )
         return cls(shapes, table)
 
     def without(self, excluded: Sequence[str]) -> "Measured":

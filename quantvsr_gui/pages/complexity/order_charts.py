@@ -1,4 +1,4 @@
-"""Charts with the layers side by side in network order: bars, ranks with their limits, a heat map of timesteps."""
+"""Charts with the layers side by side in network order: bars, ranks with limits, a heat map of timesteps."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,9 @@ from PySide6.QtWidgets import QWidget
 from quantvsr_gui.pages.complexity.layer_chart import LayerChart
 from quantvsr_gui.project.selection import LayerSelection
 from quantvsr_gui.shell.tokens import Tokens
-from quantvsr_gui.widgets.chart import faint
+from quantvsr_gui.widgets.chart import faint, place_of
 
 _WIDTH = 0.78
-MAPS = ("viridis", "cividis")
 
 
 class GroupAxis(pg.AxisItem):
@@ -26,14 +25,15 @@ class GroupAxis(pg.AxisItem):
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
         """The middle of each shown part, the largest parts first."""
-        room = 74 * (maxVal - minVal) / max(size, 1.0)  # layers that a name covers
-        places: list[float] = []
-        for _, start, stop in sorted(self.groups, key=lambda group: group[1] - group[2]):
+        pixel = (maxVal - minVal) / max(size, 1.0)
+        taken: dict[float, float] = {}
+        for name, start, stop in sorted(self.groups, key=lambda group: group[1] - group[2]):
             place = (max(start - 0.5, minVal) + min(stop - 0.5, maxVal)) / 2
-            fits = minVal + room / 2 <= place <= maxVal - room / 2
-            if stop > minVal and start < maxVal and fits and all(abs(place - p) >= room for p in places):
-                places.append(place)
-        return [(1.0, sorted(places))]
+            half = (7 * len(name) + 10) / 2 * pixel  # layers that half of the name covers
+            fits = minVal + half <= place <= maxVal - half and stop > minVal and start < maxVal
+            if fits and all(abs(place - other) >= half + width for other, width in taken.items()):
+                taken[place] = half
+        return [(1.0, sorted(taken))]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         """Names of the parts."""
@@ -121,7 +121,12 @@ class OrderChart(LayerChart):
         _, (low, high) = self.view_box.viewRange()
         size = len(marked)
         self._marks.setOpts(
-            x=marked, y0=[low] * size, height=[high - low] * size, width=1.0, brushes=brushes, pen=pg.mkPen(None)
+            x=marked,
+            y0=[low] * size,
+            height=[high - low] * size,
+            width=1.0,
+            brushes=brushes,
+            pen=pg.mkPen(None),
         )
 
 
@@ -202,7 +207,14 @@ class RankChart(OrderChart):
         return f"{self.names[index]}\nrank {int(self._values[index])}{note}"
 
     def _dragged(self, name: str, line: pg.InfiniteLine) -> None:
-        self.limit_dragged.emit(name, max(round(float(line.value())), 0))
+        self.limit_dragged.emit(name, max(round(place_of(line)), 0))
+
+
+def _colours() -> NDArray[np.uint8]:
+    """256 colours that rise in lightness, (256, 4)."""
+    found = pg.colormap.get("viridis")
+    assert found is not None
+    return np.asarray(found.getLookupTable(0.0, 1.0, 256, alpha=True), np.uint8)
 
 
 class HeatChart(OrderChart):
@@ -219,7 +231,7 @@ class HeatChart(OrderChart):
         self.plot_item.showGrid(x=False, y=False)
         # Over the picture instead of behind it.
         self._marks.setZValue(5)
-        self.colours = pg.colormap.get(MAPS[0])
+        self.colours = _colours()
 
     def show_cells(self, cells: NDArray[np.float64], steps: NDArray[np.float64]) -> None:
         """Show (S, L) values, a row per timestep; NaN stays empty."""
@@ -227,8 +239,7 @@ class HeatChart(OrderChart):
         low, high = self.limits()
         span = high - low or 1.0
         scaled = np.nan_to_num((cells - low) / span).clip(0, 1)
-        table = self.colours.getLookupTable(0.0, 1.0, 256, alpha=True)
-        pixels = table[(scaled * 255).round().astype(int)].astype(np.uint8)
+        pixels = self.colours[(scaled * 255).round().astype(int)]
         pixels[~np.isfinite(cells), 3] = 0
         self._image.setImage(pixels, autoLevels=False, levels=None)
         count = max(len(steps), 1)

@@ -1,14 +1,17 @@
 """The Complexity page's layout."""
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QLinearGradient, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QLinearGradient, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
+    QFrame,
     QGridLayout,
     QHBoxLayout,
     QProgressBar,
     QPushButton,
+    QScrollArea,
+    QSizePolicy,
     QSpinBox,
     QSplitter,
     QStackedWidget,
@@ -22,14 +25,14 @@ from quantvsr_gui.pages.complexity.data import KINDS
 from quantvsr_gui.pages.complexity.layer_chart import LayerChart
 from quantvsr_gui.pages.complexity.order_charts import HeatChart, OrderChart, RankChart
 from quantvsr_gui.pages.complexity.scatter import ScatterChart
-from quantvsr_gui.pages.complexity.table import LayerModel, StepModel
+from quantvsr_gui.pages.complexity.table import WIDTHS, LayerModel, StepModel
 from quantvsr_gui.pages.steps import Step
 from quantvsr_gui.project.selection import LayerSelection
 from quantvsr_gui.shell.tokens import Tokens
 from quantvsr_gui.widgets.card import Card, row
 from quantvsr_gui.widgets.empty import EmptyState
 from quantvsr_gui.widgets.figures import Figures
-from quantvsr_gui.widgets.number import NumberSlider
+from quantvsr_gui.widgets.number import BOX_WIDTH, NumberSlider
 from quantvsr_gui.widgets.table import SearchTable
 from quantvsr_gui.widgets.text import button, label
 
@@ -91,6 +94,10 @@ class ComplexityPage(Page):
         self.layer_table = SearchTable(self.layer_model, "Layers")
         self.step_table = SearchTable(self.step_model, "Complexity by timestep")
         self.views = QStackedWidget()
+        for i, width in enumerate(WIDTHS):
+            self.layer_table.view.setColumnWidth(i, width)
+        self.step_table.view.horizontalHeader().setStretchLastSection(False)
+        self.step_table.controls.insertWidget(1, self.step_statistic)
         for part in (self.charts, self.layer_table, self.step_table):
             self.views.addWidget(part)
         self.card = LayerCard()
@@ -100,6 +107,7 @@ class ComplexityPage(Page):
         self.splitter.addWidget(self.views)
         self.splitter.addWidget(self.card)
         self.splitter.setStretchFactor(0, 1)
+        self.splitter.setSizes([10_000, 376])
         self.splitter.setCollapsible(0, False)
         self.splitter.setCollapsible(1, False)
         inside.addWidget(self.splitter, 1)
@@ -115,6 +123,7 @@ class ComplexityPage(Page):
         for box, name in ((self.weight_bits, "Weight bits"), (self.activation_bits, "Activation bits")):
             box.setRange(2, 8)
             box.setAccessibleName(name)
+            box.setFixedWidth(BOX_WIDTH)
         self.weight_bits.setPrefix("W ")
         self.activation_bits.setPrefix("A ")
         self.reset_button = button("Reset all by hand", "link", "Forget all ranks and bits set by hand")
@@ -135,7 +144,6 @@ class ComplexityPage(Page):
             else:
                 grid.addWidget(part, 1, i)
                 grid.setColumnStretch(i, 1)
-        grid.addWidget(self.reset_button, 1, len(parts))
         self.figures = Figures(FIGURES)
         card.body.addLayout(grid)
         card.body.addSpacing(4)
@@ -157,9 +165,7 @@ class ComplexityPage(Page):
         line.addSpacing(8)
         self.legend = Legend()
         line.addWidget(self.legend, 1)
-        self.hover = label("", "muted")
-        self.hover.setAccessibleName("Layer under the pointer")
-        line.addWidget(self.hover)
+        line.addWidget(self.reset_button)
         return line
 
     def _charts(self, selection: LayerSelection) -> QWidget:
@@ -175,6 +181,12 @@ class ComplexityPage(Page):
         for key, title in STATISTICS:
             self.statistic.addItem(title, key)
         self.statistic.setCurrentIndex(1)
+        self.step_statistic = QComboBox()
+        self.step_statistic.setAccessibleName("Statistic of the table")
+        self.step_statistic.setModel(self.statistic.model())
+        self.statistic.currentIndexChanged.connect(self.step_statistic.setCurrentIndex)
+        self.step_statistic.currentIndexChanged.connect(self.statistic.setCurrentIndex)
+        self.step_statistic.setCurrentIndex(1)
         self.scale = Scale()
         stack = QWidget()
         column = QVBoxLayout(stack)
@@ -186,24 +198,26 @@ class ComplexityPage(Page):
             ("By timestep", self.heat, row(self.scale, self.statistic)),
             ("Rank", self.ranks, None),
         ):
-            column.addLayout(row(label(title, "muted"), None, extra) if extra else row(label(title, "muted")))
+            words = label(title, "muted")
+            words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            column.addLayout(row(words, extra) if extra is not None else row(words))
             column.addWidget(chart, 1)
-            chart.setMinimumHeight(64)
+            chart.setMinimumHeight(88)
         left = QWidget()
         words = QVBoxLayout(left)
         words.setContentsMargins(0, 0, 0, 0)
         words.setSpacing(4)
-        self.scatter_title = label("Drag the dashed lines to change the percentile", "muted")
-        words.addWidget(self.scatter_title)
+        self.hover = label("", "muted")
+        self.hover.setAccessibleName("Layer under the pointer")
+        self.hover.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        words.addWidget(self.hover)
         words.addWidget(self.scatter, 1)
-        both = QSplitter(Qt.Orientation.Horizontal)
-        both.setHandleWidth(8)
-        both.addWidget(left)
-        both.addWidget(stack)
-        both.setStretchFactor(0, 4)
-        both.setStretchFactor(1, 5)
-        both.setChildrenCollapsible(False)
-        return both
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(stack)
+        return ChartArea(left, area)
 
     def all_charts(self) -> tuple[LayerChart, ...]:
         """Every chart of layers."""
@@ -215,6 +229,27 @@ class ComplexityPage(Page):
             chart.set_tokens(tokens)
         self.legend.set_tokens(tokens)
         self.card.set_tokens(tokens)
+
+
+class ChartArea(QSplitter):
+    """The scatter beside the other charts; where there is no room for both it gives way."""
+
+    _BOTH = 480
+
+    def __init__(self, scatter: QWidget, others: QWidget) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self._scatter = scatter
+        self.setHandleWidth(8)
+        self.addWidget(scatter)
+        self.addWidget(others)
+        self.setStretchFactor(0, 4)
+        self.setStretchFactor(1, 5)
+        self.setChildrenCollapsible(False)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Hide or show the scatter."""
+        self._scatter.setVisible(event.size().width() >= self._BOTH)
+        super().resizeEvent(event)
 
 
 class Legend(QWidget):

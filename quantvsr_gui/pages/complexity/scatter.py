@@ -13,7 +13,7 @@ from quantvsr_gui.pages.complexity.data import KINDS
 from quantvsr_gui.pages.complexity.layer_chart import LayerChart
 from quantvsr_gui.project.selection import LayerSelection
 from quantvsr_gui.shell.tokens import Tokens
-from quantvsr_gui.widgets.chart import faint
+from quantvsr_gui.widgets.chart import faint, place_of
 
 # Told apart without colours too.
 SYMBOLS = ("o", "s", "t1", "d", "star", "p", "h", "x")
@@ -160,11 +160,11 @@ class ScatterChart(LayerChart):
         self._rings.setData(x=self._x[marked], y=self._y[marked])
 
     def _dragged(self, name: str, line: pg.InfiniteLine) -> None:
-        self.line_dragged.emit(name, 10 ** float(line.value()))
+        self.line_dragged.emit(name, 10 ** place_of(line))
 
     def _place_regions(self) -> None:
         far = 20.0  # powers of ten: beyond any view
-        x = {name: float(line.value()) for name, line in self.lines.items()}
+        x = {name: place_of(line) for name, line in self.lines.items()}
         shown = all(line.isVisible() for line in self.lines.values())
         self._high.setVisible(shown)
         self._low.setVisible(shown)

@@ -18,21 +18,21 @@ Index = QModelIndex | QPersistentModelIndex
 COLUMNS = (
     "Layer",
     "Type",
+    "Rank|Columns of the low-rank branch; edit a cell to set it by hand",
+    "Bits|Bits of weights and activations; edit a cell to set them by hand",
+    "By hand|What was set by hand",
     "C_s|Mean spatial complexity of the layer's input",
     "C_t|Mean temporal complexity of the layer's input",
     "Complex|Share of samples above both upper quantile lines",
     "Simple|Share of samples below both lower quantile lines",
-    "Rank|Columns of the low-rank branch; edit a cell to set it by hand",
     "Range|Lowest and highest rank that the rule allows this layer",
-    "Bits|Bits of weights and activations; edit a cell to set them by hand",
-    "By hand|What was set by hand",
     "Stored|Bytes of the quantized layer with all its parts",
     "Bits a weight|All stored bits over the number of weights",
     "Weights|Number of weights",
     "Work|Multiply-accumulates of both branches for one window of frames, in millions",
 )
-RANK, BITS = COLUMNS.index(next(c for c in COLUMNS if c.startswith("Rank"))), 8
-assert COLUMNS[BITS].startswith("Bits|")
+WIDTHS = (220, 110, 64, 72, 110, 72, 72, 80, 72, 80, 88, 104, 96, 80)
+RANK, BITS, BY_HAND = 2, 3, 4
 
 
 class LayerModel(RowsModel):
@@ -76,7 +76,7 @@ class LayerModel(RowsModel):
             return self._shown[index.row()][index.column()]
         if role == Qt.ItemDataRole.FontRole and index.isValid() and index.column() in (RANK, BITS):
             font = QFont()
-            font.setBold(bool(self._rows[index.row()][9]))
+            font.setBold(bool(self._rows[index.row()][BY_HAND]))
             return font
         return super().data(index, role)
 
@@ -115,41 +115,25 @@ def _rows(plan: Plan) -> tuple[list[tuple[Any, ...]], list[tuple[str, ...]]]:
             if name in found
         ]
         pair = Bits(int(plan.weight_bits[i]), int(plan.activation_bits[i]))
-        values = (
-            name,
-            KINDS[kinds[i]],
-            _number(spatial[i]),
-            _number(temporal[i]),
-            given.high[name],
-            given.low[name],
-            int(plan.ranks[i]),
-            high,
-            10 * pair.weights + pair.activations,
-            " and ".join(own),
-            stored[i],
-            bits[i],
-            measured.shapes[i].weights,
-            work[i] / 1e6,
+        weights = measured.shapes[i].weights
+        cells: tuple[tuple[Any, str], ...] = (
+            (name, name),
+            (KINDS[kinds[i]], KINDS[kinds[i]]),
+            (int(plan.ranks[i]), str(plan.ranks[i])),
+            (10 * pair.weights + pair.activations, str(pair)),
+            (" and ".join(own), " and ".join(own)),
+            _optional(spatial[i]),
+            _optional(temporal[i]),
+            (given.high[name], _percent(given.high[name])),
+            (given.low[name], _percent(given.low[name])),
+            (high, f"{low}–{high}"),
+            (stored[i], size(stored[i])),
+            (bits[i], f"{bits[i]:.2f}"),
+            (weights, f"{weights:,}".replace(",", " ")),
+            (work[i] / 1e6, f"{work[i] / 1e6:.1f}"),
         )
-        rows.append(values)
-        shown.append(
-            (
-                name,
-                KINDS[kinds[i]],
-                _text(values[2]),
-                _text(values[3]),
-                _percent(given.high[name]),
-                _percent(given.low[name]),
-                str(values[6]),
-                f"{low}–{high}",
-                str(pair),
-                values[9],
-                size(stored[i]),
-                f"{bits[i]:.2f}",
-                f"{values[12]:,}".replace(",", " "),
-                f"{work[i] / 1e6:.1f}",
-            )
-        )
+        rows.append(tuple(value for value, _ in cells))
+        shown.append(tuple(text for _, text in cells))
     return rows, shown
 
 
@@ -163,22 +147,16 @@ class StepModel(RowsModel):
         """Show (S, L) values."""
         self.beginResetModel()
         titles = [f"{step:.3g}" for step in measured.steps]
-        self._columns = [("Layer", "", ""), *((title, "|", f"Timestep {title}") for title in titles)]
-        self._columns = [(title, tip) for title, _, tip in self._columns]
-        self._rows = [
-            (name, *(_number(value) for value in column))
-            for name, column in zip(measured.names, cells.T.tolist(), strict=True)
-        ]
-        self._shown = [(row[0], *(_text(value) for value in row[1:])) for row in self._rows]
+        self._columns = [("Layer", ""), *((title, f"Timestep {title}") for title in titles)]
+        columns = [[_optional(value) for value in column] for column in cells.T.tolist()]
+        named = list(zip(measured.names, columns, strict=True))
+        self._rows = [(name, *(value for value, _ in cells)) for name, cells in named]
+        self._shown = [(name, *(text for _, text in cells)) for name, cells in named]
         self.endResetModel()
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value
-
-
-def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _optional(value: float) -> tuple[float | None, str]:
+    return (None, "–") if np.isnan(value) else (value, f"{value:.3f}")
 
 
 def _percent(value: float | None) -> str:
