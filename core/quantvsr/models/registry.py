@@ -15,8 +15,12 @@ from quantvsr.resources import resource
 
 BUNDLED = "bundled"
 BUNDLED_FOLDER = "models/compact-x4"
-# Modules with a constant FAMILY; imported when a model is looked for.
-_BUILT_IN = ("quantvsr.models.compact.adapter", "quantvsr.models.mgld.adapter")
+# Modules with a tuple FAMILIES; imported when a model is looked for.
+_BUILT_IN = (
+    "quantvsr.models.compact.adapter",
+    "quantvsr.models.mgld.adapter",
+    "quantvsr.models.upscalers.families",
+)
 
 
 @dataclass(frozen=True)
@@ -134,5 +138,5 @@ def open_model(reference: str | Path, device: str | torch.device = "cpu") -> VSR
 def _load_families() -> None:
     """Register the families that come with the program, after those that were registered by hand."""
     for name in _BUILT_IN:
-        family = importlib.import_module(name).FAMILY
-        _families.setdefault(family.name, family)
+        for family in importlib.import_module(name).FAMILIES:
+            _families.setdefault(family.name, family)

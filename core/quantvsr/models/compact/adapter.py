@@ -88,4 +88,4 @@ def open_folder(path: Path, device: torch.device) -> CompactAdapter:
     return CompactAdapter(CompactVSRPipeline(denoiser, cast(Any, scheduler)), path, device)
 
 
-FAMILY = ModelFamily("compact", "Bundled compact x4 model", recognise, open_folder)
+FAMILIES = (ModelFamily("compact", "Bundled compact x4 model", recognise, open_folder),)

@@ -161,4 +161,4 @@ def files_of(path: Path) -> list[Path]:
     return shards + ([description] if description is not None else [])
 
 
-FAMILY = ModelFamily("mgld", "MGLD-VSR", recognise, open_path, files_of)
+FAMILIES = (ModelFamily("mgld", "MGLD-VSR", recognise, open_path, files_of),)

@@ -1,0 +1,1 @@
+"""Upscalers of the diffusers library, opened from their folders without the library's own loading code."""
