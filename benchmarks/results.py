@@ -116,7 +116,7 @@ def _write(
 
 
 def _halved(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _cut(picture: NDArray[np.float32], side: int | None) -> NDArray[np.float32]:
@@ -147,9 +147,8 @@ class Sweeps:
             # What all models share comes first: clips one by one, then the calibration samples.
             alone = [{"clips": (clip,), "gt_clips": ()} for clip in self.low]
             alone += [{"clips": (), "gt_clips": (clip,)} for clip in self.high]
-            first = {"methods": names[:1], "bits": bits[:1]}
-            self._together([{**first, **clip} for clip in alone])
-            self._sweep(**first)
+            self._together([{"methods": ("maxmin",), "bits": bits[:1], **clip} for clip in alone])
+            self._sweep(methods=("quarot",), bits=bits[:1], **alone[0])
             self._together([{"methods": (name,), "bits": (each,)} for each in bits for name in names])
         self._sweep(methods=names, bits=bits)
         shutil.copyfile(self.out / "results.json", target)
