@@ -17,8 +17,8 @@ lower ones; then clip, then round.
    layer's score makes its error count up to twice or down to half.
 3. Where errors were not measured, or without a budget, a layer's *wish* decides: it lies between its lowest
    and highest allowed rank, in proportion to the score, where the allowed ranks are fractions of the largest
-   rank that makes sense. Steps then go to the layer that is furthest behind its wish (as seats are apportioned
-   by Webster's method).
+   rank that makes sense. Steps then go to the layer that is furthest behind its wish (as seats are
+   apportioned by Webster's method).
 """
 
 from collections.abc import Sequence

@@ -126,10 +126,18 @@ class _Run:
     def stages(self) -> list[Stage]:
         """The stages with anything to do."""
         config, layers = self.config, self.layers
-        factors = named(layers, DualBranchLayer.branch_parameters)
+        factors = {
+            basis: named(layers, lambda x, basis=basis: x.branch_parameters() if x.basis == basis else [])
+            for basis in ("weight", "activation")
+        }
         clips = named(layers, lambda layer: [] if layer.activation_clip is None else [layer.activation_clip])
         ranges = {n: p for n, p in named(layers, DualBranchLayer.range_parameters).items() if n not in clips}
-        whole = {"main": factors, "range": ranges, "clip": clips}
+        whole = {
+            "main": factors["weight"],
+            "direction": factors["activation"],
+            "range": ranges,
+            "clip": clips,
+        }
         found = [
             Stage(
                 "layers",

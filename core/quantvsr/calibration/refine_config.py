@@ -20,7 +20,9 @@ class RefineConfig:
         layer_updates: Updates of a warm-up before stage two, in which every layer learns to match its own
             full-precision output ("layers first").
         accumulation: Samples per update.
-        learning_rate: Of L1 and L2.
+        learning_rate: Of L1 and L2 in the basis "weight".
+        direction_learning_rate: Of L1 and L2 in the basis "activation", None for the same: what they carry is
+            most of the activations' energy, so that small steps go far.
         bias_learning_rate: Of the bias; None for the same as `learning_rate`.
         range_learning_rate: Of learned weight ranges, relative to their size.
         clip_learning_rate: Of learned activation clip factors.
@@ -47,9 +49,10 @@ class RefineConfig:
     layer_updates: int = 0
     accumulation: int = 2
     learning_rate: float = 2e-3
+    direction_learning_rate: float | None = 2e-5
     bias_learning_rate: float | None = 5e-4
     range_learning_rate: float = 3e-3
-    clip_learning_rate: float = 1e-2
+    clip_learning_rate: float = 1e-3
     schedule: str = "cosine"
     step_factor: float = 0.2
     weight_decay: float = 0.0
@@ -92,6 +95,7 @@ class RefineConfig:
             bias_updates=updates,
             accumulation=accumulation,
             learning_rate=learning_rate,
+            direction_learning_rate=None,
             bias_learning_rate=None,
             schedule="step",
             weight_decay=0.01,
@@ -122,7 +126,7 @@ class RefineConfig:
 
 PRESETS: dict[str, RefineConfig] = {
     # A part of a whole job of at most three minutes on two cores.
-    "quick": RefineConfig(updates=90, bias_updates=15, accumulation=1, holdout=1, snapshot_every=20),
+    "quick": RefineConfig(updates=45, bias_updates=15, accumulation=1, holdout=1, snapshot_every=20),
     "standard": RefineConfig(updates=600, bias_updates=150, accumulation=2),
     # The published budget: 900 updates of 4 samples in each of the two stages.
     "paper": RefineConfig(updates=900, bias_updates=900, accumulation=4, holdout=4, held_samples=16),

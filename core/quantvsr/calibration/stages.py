@@ -23,7 +23,7 @@ class Stage:
     Attributes:
         name: See `StageResult`.
         updates: Optimizer updates.
-        groups: Kind of parameter ("main", "range", "clip") -> parameters by name.
+        groups: Kind of parameter ("main", "direction", "range", "clip") -> parameters by name.
         rate: Learning rate of the main group.
         objective: Runs one sample with a factor on the loss, adds to the gradients, returns the plain loss.
         evaluated: Whether held-out samples decide which state is kept.
@@ -66,8 +66,9 @@ def make_optimizer(stage: Stage, config: RefineConfig) -> torch.optim.AdamW:
                 size = float(p.detach().abs().mean()) or 1.0
                 groups.append({"params": [p], "base": config.range_learning_rate * size, "weight_decay": 0.0})
         elif parameters:
-            base = config.clip_learning_rate if kind == "clip" else stage.rate
-            decay = config.weight_decay if kind == "main" else 0.0
+            rates = {"clip": config.clip_learning_rate, "direction": config.direction_learning_rate}
+            base = rates.get(kind) or stage.rate
+            decay = config.weight_decay if kind in ("main", "direction") else 0.0
             groups.append({"params": list(parameters.values()), "base": base, "weight_decay": decay})
     for group in groups:
         group["lr"] = group["base"]

@@ -26,6 +26,7 @@ SMALL = RefineConfig(
     evaluate_every=4,
     snapshot_every=3,
     holdout=1,
+    direction_learning_rate=None,
     learning_rate=1e-2,
 )
 
