@@ -69,12 +69,13 @@ class JobProgress(Progress):
 
     def check(self) -> None:
         """As the base class; tells when the job really waits, and when it goes on."""
-        if not self.paused:
-            super().check()
-            return
-        self._line.send(id=self._id, paused=True)
-        super().check()
-        self._line.send(id=self._id, paused=False)
+        # One look at the flag: a pause that comes later waits for the next check, and is told there.
+        if not self._running.is_set():
+            self._line.send(id=self._id, paused=True)
+            self._running.wait()
+            self._line.send(id=self._id, paused=False)
+        if self.cancelled:
+            raise Cancelled
 
 
 class Server:
