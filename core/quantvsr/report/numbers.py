@@ -52,11 +52,14 @@ def linear_ticks(low: float, high: float, most: int = 6) -> list[float]:
     if not high > low:
         return [low]
     raw = (high - low) / max(most, 1)
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [round(number * step, 12) for number in range(first, last + 1)]
+    while True:
+        power = 10.0 ** math.floor(math.log10(raw))
+        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last > first:
+            return [round(number * step, 12) for number in range(first, last + 1)]
+        # A wide step can miss the limits.
+        raw = step / 2
 
 
 def log_ticks(low: float, high: float) -> list[float]:
