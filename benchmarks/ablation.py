@@ -18,8 +18,8 @@ from torch import Tensor
 
 from quantvsr.calibration.allocation import RankSettings
 from quantvsr.calibration.cost import CostModel
-from quantvsr.calibration.observe import observe
-from quantvsr.calibration.prepare import initialise_layers, fit_to_samples
+from quantvsr.calibration.observe import Observation, observe
+from quantvsr.calibration.prepare import fit_to_samples, initialise_layers
 from quantvsr.calibration.ranks import allocate
 from quantvsr.calibration.refine import refine
 from quantvsr.calibration.refine_config import PRESETS, RefineConfig
@@ -40,11 +40,15 @@ QUICK = PRESETS["quick"]
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to quantize: layer settings, ranks (None: allocated), training (None: none)."""
+    """One way to quantize: layer settings, ranks (None: allocated), training (None: none).
+
+    `measured` False: ranks follow complexity alone, without the expected errors.
+    """
 
     layer: LayerQuantConfig
     rank: int | None = None
     train: RefineConfig | None = None
+    measured: bool = True
 
 
 def _variants(bits: int) -> dict[str, Variant]:
@@ -64,7 +68,9 @@ def _variants(bits: int) -> dict[str, Variant]:
         "+ activation clips": Variant(clipped, 0),
         "+ weight clips": Variant(searched, 0),
         "+ activation shift": Variant(searched.replace(activation_shift=True), 0),
-        "+ low-rank branch (default, untrained)": Variant(ours),
+        "+ low-rank branch from the weight": Variant(ours.replace(low_rank_basis="weight"), measured=False),
+        "+ from the activations": Variant(ours, measured=False),
+        "+ ranks by expected error (default, untrained)": Variant(ours),
         "+ refinement, no bias": Variant(ours, train=no_bias),
         "default, refined": Variant(ours, train=QUICK),
         # The published method with the same number of updates.
@@ -107,13 +113,13 @@ def _psnr(a: Tensor, b: Tensor) -> float:
     return float(-10 * torch.log10((a - b).square().mean()))
 
 
-def _build(variant: Variant, store: SampleStore) -> tuple[VSRAdapter, LayerMap]:
+def _build(variant: Variant, store: SampleStore, seen: Observation) -> tuple[VSRAdapter, LayerMap]:
     adapter = open_model("bundled")
     layers = quantize_model(adapter.denoiser, variant.layer, 0, adapter.default_exclude, seed=SEED)
     if variant.rank is None:
-        seen = observe(adapter.denoiser, layers, store, adapter.layout)
         cost = CostModel(seen.shapes, variant.layer)
-        ranks = allocate(seen.table, RankSettings(), cost=cost).ranks
+        table = seen.table if variant.measured else replace(seen.table, errors=seen.table.errors[:, :0])
+        ranks = allocate(table, RankSettings(), cost=cost).ranks
         for name, layer in layers.items():
             layer.set_rank(ranks[name])
     elif variant.layer.low_rank:
@@ -146,11 +152,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         how = RecordSettings(windows=6, crop=SIZE, seed=SEED)
         store = record_samples(adapter, learn_clips(()), Path(folder) / "samples", how)
+        watched = open_model("bundled")
+        layers = quantize_model(watched.denoiser, default(), 0, watched.default_exclude)
+        seen = observe(watched.denoiser, layers, store, watched.layout)
         for name, variant in _variants(options.bits).items():
             if options.only and name not in options.only:
                 continue
             started = time.monotonic()
-            low_adapter, layers = _build(variant, store)
+            low_adapter, layers = _build(variant, store, seen)
             built = time.monotonic() - started
             low = _sample(low_adapter, windows)
             weights = sum(layer.weight.numel() for layer in layers.values())
