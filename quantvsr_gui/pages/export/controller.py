@@ -1,0 +1,461 @@
+"""Behaviour of the Export page."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtWidgets import QComboBox
+
+from quantvsr.errors import QuantVSRError
+from quantvsr.jobs.base import Job
+from quantvsr.preview.keys import FP
+from quantvsr.project import ClipEntry, ExportRecord, RunState
+from quantvsr_gui.engine import JobHandle
+from quantvsr_gui.pages.base import Context, PageController
+from quantvsr_gui.pages.compare.versions import Version, checkpoint_of, first_choice, versions_of
+from quantvsr_gui.pages.export.kinds import CONTAINERS, KINDS, RATED, Kind, Wish
+from quantvsr_gui.pages.export.page import ExportPage
+from quantvsr_gui.pages.export.reveal import reveal
+from quantvsr_gui.pages.export.row import ExportRow
+from quantvsr_gui.shell.actions import Action
+from quantvsr_gui.widgets.drop import DropTarget
+
+_QUALITIES = ((4, "nearly lossless"), (14, "very good"), (22, "clean"), (30, "small"), (51, "poor"))
+
+
+@dataclass
+class _Pace:
+    """How fast a job goes, from its own reports: a run that goes on does not begin at 0."""
+
+    begun: float = 0.0
+    first: float = 0.0
+
+    def left(self, fraction: float) -> float | None:
+        now = time.monotonic()
+        if not self.begun:
+            self.begun, self.first = now, fraction
+        done = fraction - self.first
+        return (1 - fraction) * (now - self.begun) / done if done > 0.01 else None
+
+
+class ExportController(PageController):
+    """Fills the form, adds to the queue, follows the jobs."""
+
+    def __init__(self, page: ExportPage, context: Context, show: Callable[[Path], object] = reveal) -> None:
+        """Make it.
+
+        Args:
+            page: The view.
+            context: What it may use.
+            show: Shows a file in its folder; tests replace it.
+        """
+        super().__init__(page, context)
+        self.view = page
+        self._show = show
+        self._rows: dict[str, ExportRow] = {}
+        self._handles: dict[str, JobHandle] = {}
+        self._paces: dict[str, _Pace] = {}
+        self._versions: dict[str, Version] = {}
+        self._filling = False
+        self._named = True  # the output's name is ours, not the user's
+        self.offer_command()
+        page.kind.currentIndexChanged.connect(lambda _: self._kind_chosen())
+        page.clip.currentIndexChanged.connect(lambda _: self._clip_chosen())
+        for choice in (page.run, *page.versions):
+            choice.currentIndexChanged.connect(lambda _: self._changed())
+        page.codec.currentIndexChanged.connect(lambda _: self._codec_chosen())
+        page.container.currentIndexChanged.connect(lambda _: self._changed())
+        page.quality.valueChanged.connect(lambda _: self._tell_quality())
+        page.out.textEdited.connect(self._typed)
+        for tick in (page.sound, page.detail, page.overwrite):
+            tick.toggled.connect(lambda _: self._check())
+        page.browse_button.clicked.connect(self.browse)
+        page.add_button.clicked.connect(self.add)
+        page.clear_button.clicked.connect(self.clear_finished)
+        DropTarget(page.out_row, self._dropped)
+        project = context.project
+        project.opened.connect(self._opened)
+        project.exports_changed.connect(self._export_changed)
+        project.runs_changed.connect(lambda _: self._refill())
+        project.settings_changed.connect(lambda names: self._refill() if "clips" in names else None)
+        context.actions.add(
+            Action("export.add", "Add the export to the queue", self.add, "Run"),
+            Action("export.clear", "Clear finished exports", self.clear_finished, "Run"),
+        )
+        self._tell_quality()
+        self._opened()
+
+    # The form
+
+    def shown(self) -> None:
+        """Names may be taken by now."""
+        self._refill()
+
+    def job(self) -> Job | None:
+        """The job that the form describes."""
+        return self._kind().make(self._wish())
+
+    def _kind(self) -> Kind:
+        return KINDS[self.view.kind.currentData()]
+
+    def _opened(self) -> None:
+        for made in self._rows.values():
+            self.view.remove_row(made)
+        self._rows.clear()
+        self._handles.clear()
+        kept = self.context.project.view("export")
+        self._filling = True
+        self.view.kind.setCurrentIndex(max(self.view.kind.findData(kept.get("kind")), 0))
+        self._filling = False
+        for record in self.context.project.exports:
+            self._add_row(record)
+        self._named = True
+        self._refill()
+        self._kind_chosen()
+
+    def _refill(self) -> None:
+        """Offer the project's clips and runs."""
+        page, project = self.view, self.context.project
+        self._filling = True
+        kept = page.clip.currentData()
+        page.clip.clear()
+        for clip in project.settings.clips:
+            page.clip.addItem(Path(clip.path).name, clip.path)
+        page.clip.setCurrentIndex(max(page.clip.findData(kept), 0))
+        self._filling = False
+        self._clip_chosen()
+
+    def _clip(self) -> ClipEntry | None:
+        path = self.view.clip.currentData()
+        return next((c for c in self.context.project.settings.clips if c.path == path), None)
+
+    def _clip_chosen(self) -> None:
+        if self._filling:
+            return
+        clip = self._clip()
+        runs = self.context.project.finished_runs()
+        self._versions = versions_of(clip or ClipEntry("none"), runs)
+        self._fill_versions()
+        self._changed()
+
+    def _fill_versions(self, *, anew: bool = False) -> None:
+        """Offer the versions; choices stay unless `anew`."""
+        self._filling = True
+        page, versions = self.view, list(self._versions.values())
+        runs = [version for version in versions if version.run]
+        if "versions" in self._kind().needs:
+            usual = first_choice(self._versions)
+            for number, choice in enumerate(page.versions):
+                _fill(choice, versions, usual.get(number, ""), anew=anew, empty=number > 1)
+        else:
+            models = [version for version in versions if version.id == FP or version.run]
+            # The newest run is what was made last, so it is what is wanted.
+            _fill(page.versions[0], models, models[-1].id if models else "", anew=anew)
+        _fill(page.run, runs, runs[-1].id if runs else "", anew=anew)
+        self._filling = False
+
+    def _kind_chosen(self) -> None:
+        if self._filling:
+            return
+        page, kind = self.view, self._kind()
+        needs = kind.needs
+        page.summary.setText(kind.summary)
+        page.show_part(page.clip, "clip" in needs)
+        page.show_part(page.run, "run" in needs)
+        several = "versions" in needs
+        page.show_part(page.versions[0], "clip" in needs, "Version 1" if several else "Version")
+        for choice in page.versions[1:]:
+            page.show_part(choice, "versions" in needs)
+        for part in (page.codec, page.container):
+            page.show_part(part, "codec" in needs)
+        page.sound.setVisible("sound" in needs)
+        page.detail.setVisible("detail" in needs)
+        page.ticks.setVisible(bool(needs & {"sound", "detail"}))
+        self._named = True
+        self._fill_versions(anew=True)
+        self._codec_chosen()
+        if self.context.project.is_open:
+            self.context.project.set_view("export", kind=kind.id)
+
+    def _codec_chosen(self) -> None:
+        page = self.view
+        codec = page.codec.currentData()
+        self._filling = True
+        kept = page.container.currentData()
+        page.container.clear()
+        for ending in CONTAINERS[codec]:
+            page.container.addItem(ending[1:].upper(), ending)
+        page.container.setCurrentIndex(max(page.container.findData(kept), 0))
+        self._filling = False
+        page.show_part(page.quality_row, "codec" in self._kind().needs and codec in RATED)
+        self._changed()
+
+    def _tell_quality(self) -> None:
+        value = self.view.quality.value()
+        words = next(text for most, text in _QUALITIES if value <= most)
+        self.view.quality_label.setText(f"{value}  {words}")
+        self._check()
+
+    def _chosen(self) -> tuple[Version, ...]:
+        needs, page = self._kind().needs, self.view
+        choices = page.versions if "versions" in needs else [page.run if "run" in needs else page.versions[0]]
+        ids = dict.fromkeys(choice.currentData() or "" for choice in choices)
+        return tuple(self._versions[each] for each in ids if each in self._versions)
+
+    def _changed(self) -> None:
+        if self._filling:
+            return
+        if self._named:
+            self._name()
+        else:
+            self._set_ending()
+        self._check()
+
+    def _ending(self) -> str:
+        ending = self._kind().ending
+        return str(self.view.container.currentData() or "") if ending == "*" else ending
+
+    def _name(self) -> None:
+        """A name of our own that is still free."""
+        project = self.context.project.project
+        if project is None:
+            return
+        stem = self._kind().name(self._clip(), self._chosen(), project.name)
+        taken = {str(dict(r.job.get("settings", {})).get("out")) for r in self.context.project.exports}
+        number = 1
+        while True:
+            more = f"_{number}" if number > 1 else ""
+            path = project.exports / f"{stem}{more}{self._ending()}"
+            if not path.exists() and str(path) not in taken:
+                break
+            number += 1
+        self.view.out.setText(str(path))
+
+    def _set_ending(self) -> None:
+        text = self.view.out.text().strip()
+        if text and self._kind().ending == "*":
+            self.view.out.setText(str(Path(text).with_suffix(self._ending())))
+
+    def _typed(self, text: str) -> None:
+        self._named = not text.strip()
+        self._check()
+
+    def _dropped(self, paths: Sequence[Path]) -> None:
+        folder = paths[0] if paths[0].is_dir() else paths[0].parent
+        self.view.out.setText(str(folder / Path(self.view.out.text()).name))
+        self._named = False
+        self._check()
+
+    def browse(self) -> None:
+        """Ask where to write."""
+        kind = "folder" if not self._kind().ending else "save"
+        for path in self.context.ask_files(kind, "Write to", self.view.out.text()):
+            place = Path(path) / Path(self.view.out.text()).name if kind == "folder" else Path(path)
+            self.view.out.setText(str(place))
+            self._named = False
+            # The dialog has asked whether to replace it.
+            self.view.overwrite.setChecked(kind == "save" and place.exists())
+        self._check()
+
+    def _wish(self) -> Wish:
+        page, project = self.view, self.context.project
+        versions = self._chosen()
+        return Wish(
+            project.settings,
+            self._clip(),
+            versions,
+            Path(page.out.text().strip()).expanduser(),
+            page.codec.currentData(),
+            page.quality.value(),
+            page.sound.isChecked(),
+            page.detail.isChecked(),
+            page.overwrite.isChecked(),
+            self._results(versions),
+            self._figures(versions),
+        )
+
+    def _results(self, versions: Sequence[Version]) -> Path | None:
+        """The folder that a report is made of: the run's, else the analysis'."""
+        project = self.context.project
+        if versions and versions[0].run:
+            return Path(versions[0].source).parent
+        return project.project.folder if project.project is not None and project.analysis else None
+
+    def _figures(self, versions: Sequence[Version]) -> dict[str, float]:
+        """What was measured of the run, for its stamp."""
+        run = self.context.project.run(versions[0].run) if versions and versions[0].run else None
+        if run is None or not checkpoint_of(run):
+            return {}
+        kept = run.extra.get("figures", {})
+        found = {**dict(kept)} if isinstance(kept, dict) else {}
+        for name in ("loss_first", "loss_last"):
+            found[name] = run.result.get(name)
+        return {
+            k: float(v) for k, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)
+        }
+
+    def _check(self) -> None:
+        """Say what is missing, before anything is started."""
+        page = self.view
+        problem = ""
+        if not self.context.project.is_open:
+            problem = "Open a project first."
+        elif not page.out.text().strip():
+            problem = "Choose where to write."
+        else:
+            try:
+                self.job()
+            except QuantVSRError as error:
+                problem = str(error)
+            place = Path(page.out.text().strip()).expanduser()
+            if not problem and place.exists() and not page.overwrite.isChecked():
+                problem = f"{place.name} exists already; choose another name, or tick the box."
+        page.problem.setText(problem)
+        page.add_button.setEnabled(not problem)
+
+    # The queue
+
+    def add(self) -> None:
+        """Put the export at the end of the queue; it is written when its turn comes."""
+        self._check()
+        if not self.view.add_button.isEnabled():
+            return
+        job = self.job()
+        if job is None:
+            return
+        project = self.context.project
+        name = Path(self.view.out.text().strip()).name
+        record = project.add_export(project.new_id(self._kind().id, "exports"), name, job)
+        self._start(record.id, job)
+        self._named = True
+        self.view.overwrite.setChecked(False)
+        self._changed()
+
+    def _start(self, export_id: str, job: Job) -> None:
+        handle = self.context.engines.work.submit(job)
+        self._handles[export_id] = handle
+        self._paces[export_id] = _Pace()
+        set_state = self._set_state
+        handle.started.connect(lambda: self._started(export_id))
+        handle.progressed.connect(
+            lambda fraction, stage, message, payload: self._progressed(export_id, fraction, message)
+        )
+        handle.paused.connect(lambda: set_state(export_id, RunState.PAUSED))
+        handle.resumed.connect(lambda: set_state(export_id, RunState.RUNNING))
+        handle.succeeded.connect(lambda result: self._succeeded(export_id, handle, result))
+        handle.failed.connect(lambda reason: set_state(export_id, RunState.FAILED, message=reason))
+        handle.cancelled.connect(lambda: self._cancelled(export_id))
+
+    def _set_state(self, export_id: str, state: RunState, **more: Any) -> None:
+        if any(record.id == export_id for record in self.context.project.exports):
+            self.context.project.update_export(export_id, state=state, **more)
+
+    def _started(self, export_id: str) -> None:
+        self._paces[export_id] = _Pace()
+        self._set_state(export_id, RunState.RUNNING, message="", result={})
+
+    def _progressed(self, export_id: str, fraction: float, message: str) -> None:
+        made = self._rows.get(export_id)
+        if made is not None:
+            made.progress(fraction, message, self._paces[export_id].left(fraction))
+
+    def _succeeded(self, export_id: str, handle: JobHandle, result: dict[str, Any]) -> None:
+        self._set_state(export_id, RunState.DONE, result=result, seconds=handle.seconds)
+        warnings = result.get("warnings") or ()
+        made = self._rows.get(export_id)
+        if made is not None and warnings:
+            made.say("  ".join([made.message.text() + ".", *map(str, warnings)]))
+
+    def _cancelled(self, export_id: str) -> None:
+        record = self._record(export_id)
+        kept = record is not None and _parts(record).is_dir()
+        text = "Finished parts are kept; Retry goes on from there." if kept else ""
+        self._set_state(export_id, RunState.CANCELLED, message=text)
+
+    def _record(self, export_id: str) -> ExportRecord | None:
+        return next((r for r in self.context.project.exports if r.id == export_id), None)
+
+    def _export_changed(self, export_id: str) -> None:
+        records = {record.id: record for record in self.context.project.exports}
+        for gone in [each for each in self._rows if each not in records]:
+            self.view.remove_row(self._rows.pop(gone))
+        record = records.get(export_id)
+        if record is not None and export_id in self._rows:
+            self._rows[export_id].show_record(record)
+        elif record is not None:
+            self._add_row(record)
+        self._show_count()
+
+    def _add_row(self, record: ExportRecord) -> None:
+        made = self._rows[record.id] = ExportRow(record)
+        made.asked.connect(lambda what, export_id=record.id: self.ask(export_id, what))
+        self.view.add_row(made)
+        self._show_count()
+
+    def _show_count(self) -> None:
+        self.view.show_queue(len(self._rows))
+        done = any(not record.state.active for record in self.context.project.exports)
+        self.view.clear_button.setVisible(done)
+
+    def ask(self, export_id: str, what: str) -> None:
+        """Do what a row's button says."""
+        record, handle = self._record(export_id), self._handles.get(export_id)
+        if record is None:
+            return
+        if what in ("pause", "resume", "cancel") and handle is not None:
+            getattr(handle, what)()
+        elif what == "retry":
+            self._retry(record, handle)
+        elif what == "reveal":
+            self._show(Path(str(record.result.get("out", ""))))
+        elif what == "remove":
+            self._remove(record)
+
+    def _retry(self, record: ExportRecord, handle: JobHandle | None) -> None:
+        if handle is not None:
+            self._set_state(record.id, RunState.WAITING, message="")
+            handle.retry()
+            return
+        # From an earlier start of the app.
+        try:
+            job = record.request()
+        except QuantVSRError as error:
+            self._set_state(record.id, RunState.FAILED, message=str(error))
+            return
+        self._set_state(record.id, RunState.WAITING, message="")
+        self._start(record.id, job)
+
+    def _remove(self, record: ExportRecord) -> None:
+        self._handles.pop(record.id, None)
+        if record.state is not RunState.DONE and (_parts(record) / "plan.json").is_file():
+            shutil.rmtree(_parts(record), ignore_errors=True)
+        self.context.project.remove_export(record.id)
+
+    def clear_finished(self) -> None:
+        """Take from the list what is done."""
+        for record in self.context.project.exports:
+            if record.state is RunState.DONE:
+                self._remove(record)
+
+
+def _fill(
+    choice: QComboBox, versions: Sequence[Version], usual: str, *, anew: bool, empty: bool = False
+) -> None:
+    """Offer versions; what was chosen stays where it can, else the usual one is chosen."""
+    kept = "" if anew else choice.currentData()
+    choice.clear()
+    if empty:
+        choice.addItem("–", "")
+    for version in versions:
+        choice.addItem(version.label, version.id)
+    found = choice.findData(kept) if kept else -1
+    choice.setCurrentIndex(found if found >= 0 else max(choice.findData(usual), 0))
+
+
+def _parts(record: ExportRecord) -> Path:
+    """Where the unfinished parts of an export wait."""
+    out = Path(str(dict(record.job.get("settings", {})).get("out") or "none"))
+    return out.with_name(out.name + ".parts")
