@@ -58,8 +58,8 @@ def linear_ticks(low: float, high: float, most: int = 6) -> list[float]:
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if last > first:
             return [round(number * step, 12) for number in range(first, last + 1)]
-        # A wide step can miss the limits.
-        raw = step / 2
+        # A wide step can miss the limits; this leads from any of them to the next smaller one.
+        raw = step / 2.5
 
 
 def log_ticks(low: float, high: float) -> list[float]:
