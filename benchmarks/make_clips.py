@@ -1,4 +1,4 @@
-"""Render the bundled clips: `python resources/make_clips.py`.
+"""Render the bundled clips: `python benchmarks/make_clips.py`.
 
 Each is drawn by the generator that trains the bundled model, with showcase seeds, which training never uses.
 The ground truth is H.264 4:4:4 at high quality; the low-quality clip is made from it as written, and stored
@@ -88,7 +88,7 @@ def main() -> None:
     """Render all, or those named."""
     parser = argparse.ArgumentParser(description="Render the bundled clips.")
     parser.add_argument("names", nargs="*", help="only these")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "clips")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "resources" / "clips")
     options = parser.parse_args()
     for recipe in RECIPES:
         if not options.names or recipe.name in options.names:
