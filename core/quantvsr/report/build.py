@@ -70,7 +70,9 @@ def _tiles(report: Report) -> Html | None:
         tiles.append(_tile(f"−{saved:.1%}", words))
     if not tiles:
         return None
-    return tag("div", tag("p", sized.title, class_="which"), tag("div", *tiles, class_="tiles"))
+    several = sum(entry.bits == sized.bits for entry in report.entries) > 1
+    name = f"Closest to full precision at {sized.bits}: {sized.label}" if several and best else sized.title
+    return tag("div", tag("p", name, class_="which"), tag("div", *tiles, class_="tiles"))
 
 
 def _tile(value: Part, words: str) -> Html:

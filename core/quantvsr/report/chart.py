@@ -13,7 +13,7 @@ SERIES = 8
 
 
 def svg(width: float, height: float, *parts: Part, label: str) -> Html:
-    """A picture of its own size, smaller where there is less room.
+    """A picture of its own size, somewhat smaller where there is less room, then scrolled.
 
     Args:
         width: Pixels.
@@ -21,7 +21,7 @@ def svg(width: float, height: float, *parts: Part, label: str) -> Html:
         parts: What is drawn.
         label: What it shows, for those who cannot see it.
     """
-    return tag(
+    drawing = tag(
         "svg",
         *parts,
         viewBox=f"0 0 {_n(width)} {_n(height)}",
@@ -30,6 +30,7 @@ def svg(width: float, height: float, *parts: Part, label: str) -> Html:
         role="img",
         aria_label=label,
     )
+    return tag("div", drawing, class_="scroll")
 
 
 def _n(value: float) -> str:

@@ -181,7 +181,10 @@ def conventions(report: Report) -> Html | None:
         for column in columns_of(report.metrics, report.entries, short=False)
     }
     rows = [
-        (about.get("title", name), f"{about.get('conventions', '')} Licence: {about.get('licence', '')}.")
+        (
+            about.get("title", name),
+            _told(f"{about.get('conventions', '')} Licence: {about.get('licence', '')}."),
+        )
         for name, about in report.metrics.items()
         if name in used
     ]
@@ -189,6 +192,11 @@ def conventions(report: Report) -> Html | None:
         return None
     intro = "All figures are computed on frames before any video coding."
     return join(tag("p", intro, class_="note"), pairs_table(rows))
+
+
+def _told(words: str) -> Html:
+    """Words with `names` set as such."""
+    return join(*(tag("code", part) if number % 2 else part for number, part in enumerate(words.split("`"))))
 
 
 def methods(report: Report) -> Html | None:

@@ -82,7 +82,7 @@ img{{display:block;max-width:100%}}
 .overview i{{position:absolute;display:block}}
 .overview .region{{outline:2px solid #ffd54f;box-shadow:0 0 0 3px #000a}}
 .overview .row{{border-top:1px dashed #ffd54f}}
-svg{{display:block;max-width:100%;height:auto;margin:10px 0}}
+svg{{display:block;width:100%;min-width:720px;max-width:980px;height:auto}}
 svg text{{fill:var(--text);font-size:13px}} svg .tick{{fill:var(--muted);font-size:12px}}
 svg .label{{font-size:13px}} svg .marked{{fill:var(--mark);font-size:12px}}
 .axis{{stroke:var(--muted);stroke-width:1}} .grid{{stroke:var(--grid);stroke-width:1}}

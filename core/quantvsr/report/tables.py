@@ -9,6 +9,7 @@ from quantvsr.report.html import Html, Part, join, tag
 from quantvsr.report.numbers import duration, shown, size
 
 _MARKS = {1: "best", 2: "second"}
+_STEPS = ("quantize", "upscale")
 _GOALS = {"higher": "↑", "lower": "↓", "zero": "→ 0"}
 
 
@@ -87,7 +88,8 @@ def cost_table(entries: Sequence[Entry], frames: int) -> Html | None:
     known = [entry for entry in entries if entry.bytes_lowbit or entry.seconds]
     if not known:
         return None
-    names = list(dict.fromkeys(name for entry in known for name in entry.seconds))
+    found = list(dict.fromkeys(name for entry in known for name in entry.seconds))
+    names = sorted(found, key=lambda name: _STEPS.index(name) if name in _STEPS else len(_STEPS))
     rows = []
     for entry in known:
         small = entry.bytes_lowbit

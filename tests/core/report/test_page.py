@@ -101,7 +101,7 @@ def test_a_sweep_shows_its_figures_marked(sweep_folder):
     assert '<span class="best">+0.100</span>' in ours
     full = next(row for row in rows if ">Full precision</th>" in row)
     assert 'class="best"' not in full and "29.00" in full
-    assert "QuantVSR W4A4" in found.text and "39.50 dB" in found.text
+    assert "Closest to full precision at W4A4: QuantVSR" in found.text and "39.50 dB" in found.text
 
 
 def test_a_sweep_tells_what_is_missing(sweep_folder):

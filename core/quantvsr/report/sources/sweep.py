@@ -162,8 +162,11 @@ def _facts(content: Mapping[str, Any], machine: Mapping[str, Any]) -> tuple[tupl
         ("Device", device),
         ("Libraries", versions),
         ("Learned from", learned),
-        *settings_rows((content.get("settings") or {}).get("settings") or {}),
     ]
+    # What was asked for, unless what came of it (the device behind `auto`) is told already.
+    told = {label for label, _ in rows}
+    asked = settings_rows((content.get("settings") or {}).get("settings") or {})
+    rows += [row for row in asked if row[0] not in told]
     return tuple((label, value) for label, value in rows if value)
 
 
