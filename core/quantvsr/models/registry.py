@@ -20,6 +20,7 @@ _BUILT_IN = (
     "quantvsr.models.compact.adapter",
     "quantvsr.models.mgld.adapter",
     "quantvsr.models.upscalers.families",
+    "quantvsr.models.own",
 )
 
 
