@@ -3,7 +3,7 @@
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from quantvsr_gui.widgets.text import label
+from quantvsr_gui.widgets.text import label, set_look
 
 
 class Figure(QWidget):
@@ -14,7 +14,7 @@ class Figure(QWidget):
         self._name = name
         self.value = label("–", "large", selectable=True)
         self.note = label(name, "muted", wrap=True)
-        self.note.setMinimumWidth(88)
+        self.note.setMinimumWidth(72)
         self.note.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.setToolTip(tip)
         column = QVBoxLayout(self)
@@ -44,9 +44,14 @@ class Figures(QWidget):
         self.parts = {key: Figure(*words) for key, words in figures.items()}
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(16)
+        line.setSpacing(8)
         for part in self.parts.values():
             line.addWidget(part, 1)
+
+    def set_compact(self, compact: bool) -> None:
+        """Show smaller values, for narrow places."""
+        for part in self.parts.values():
+            set_look(part.value, "heading" if compact else "large")
 
     def show_value(self, key: str, value: str, note: str = "") -> None:
         """Show the value of one figure."""

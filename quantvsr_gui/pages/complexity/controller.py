@@ -10,14 +10,13 @@ from PySide6.QtGui import QColor
 from quantvsr.errors import BadInput, QuantVSRError
 from quantvsr.jobs import AnalyzeJob
 from quantvsr.jobs.options import Bits
-from quantvsr.methods import get_method
 from quantvsr.project.requests import analyze_job
 from quantvsr_gui.engine import JobHandle
 from quantvsr_gui.pages.base import Context, PageController
 from quantvsr_gui.pages.complexity.card_controller import CardController
 from quantvsr_gui.pages.complexity.data import KINDS, Measured, share_at
 from quantvsr_gui.pages.complexity.page import VIEWS, ComplexityPage
-from quantvsr_gui.pages.complexity.plan import Choice, Plan, Planner
+from quantvsr_gui.pages.complexity.plan import Choice, Plan, Planner, choice_of
 from quantvsr_gui.pages.complexity.table import BITS, RANK
 from quantvsr_gui.project import ProjectModel
 from quantvsr_gui.shell.actions import Action
@@ -241,11 +240,7 @@ class ComplexityController(PageController):
         Raises:
             BadInput: They do not go together.
         """
-        settings = self.project.settings
-        recipe = get_method(settings.method).recipe
-        given = {name: getattr(settings, name) for name in ("min_rank", "max_rank", "percentile")}
-        ranks = recipe.ranks({name: value for name, value in given.items() if value is not None})
-        return Choice(recipe.layer, settings.bits, ranks, settings.rank_overrides, settings.bit_overrides)
+        return choice_of(self.project.settings)
 
     def _replan(self) -> None:
         self._soon.stop()

@@ -10,6 +10,8 @@ from quantvsr.calibration.allocation import Allocation, RankSettings
 from quantvsr.calibration.cost import Cost, CostModel
 from quantvsr.calibration.ranks import allocate
 from quantvsr.jobs.options import Bits
+from quantvsr.methods import get_method
+from quantvsr.project import Settings
 from quantvsr.quant.config import LayerQuantConfig
 from quantvsr_gui.pages.complexity.data import Measured
 
@@ -31,6 +33,18 @@ class Choice:
     ranks: RankSettings
     by_hand: Mapping[str, int]
     bits_by_hand: Mapping[str, Bits]
+
+
+def choice_of(settings: Settings) -> Choice:
+    """What a project's settings decide.
+
+    Raises:
+        BadInput: They do not go together.
+    """
+    recipe = get_method(settings.method).recipe
+    given = {name: getattr(settings, name) for name in ("min_rank", "max_rank", "percentile")}
+    ranks = recipe.ranks({name: value for name, value in given.items() if value is not None})
+    return Choice(recipe.layer, settings.bits, ranks, settings.rank_overrides, settings.bit_overrides)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,161 @@
+"""Loss and learning rate while a run is trained, and beside other runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt
+
+from quantvsr_gui.pages.quantize.history import TITLES, LossHistory, smoothed
+from quantvsr_gui.shell.tokens import Tokens
+from quantvsr_gui.widgets.chart import Chart, faint
+
+_MOST_RUNS = 6
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run in the chart."""
+
+    name: str
+    history: LossHistory
+
+
+class LossChart(Chart):
+    """Losses on a log axis: one run in full, others as lines."""
+
+    def __init__(self) -> None:
+        super().__init__("Loss of the refinement")
+        self._each = pg.PlotCurveItem()
+        self._mean = pg.PlotCurveItem()
+        self._held = pg.PlotDataItem(symbol="o", symbolSize=7)
+        self._others = [pg.PlotCurveItem() for _ in range(_MOST_RUNS)]
+        self._stages: list[pg.InfiniteLine] = []
+        self._untrained = pg.InfiniteLine(
+            0,
+            angle=0,
+            label="untrained",
+            labelOpts={"position": 0.985, "anchors": [(1.0, 1.0), (1.0, 1.0)]},
+        )
+        for item in (*self._others, self._each, self._mean, self._held):
+            self.plot_item.addItem(item)
+        self.plot_item.addItem(self._untrained, ignoreBounds=True)
+        self._untrained.hide()
+        self.plot_item.getAxis("left").setLogMode(x=False, y=True)
+        self.plot_item.showGrid(x=True, y=True, alpha=0.2)
+        self.name_axes("", "Loss")
+        self.view_box.setMouseEnabled(x=True, y=True)
+        self._shown: Shown | None = None
+
+    def show_runs(self, run: Shown | None, others: Sequence[Shown] = ()) -> None:
+        """Show one run with all its parts, and others as lines."""
+        self._shown = run
+        history = run.history if run is not None else LossHistory()
+        numbers, losses = _positive(*history.losses())
+        self._each.setData(numbers, np.log10(losses))
+        self._mean.setData(numbers, np.log10(smoothed(losses)))
+        held = _positive(*history.held_out())
+        self._held.setData(held[0], np.log10(held[1]))
+        for item, other in zip(self._others, [*others, *[None] * _MOST_RUNS], strict=False):
+            x, y = _positive(*other.history.losses()) if other is not None else (np.zeros(0), np.zeros(0))
+            item.setData(x, np.log10(smoothed(y)))
+        untrained = history.untrained
+        good = untrained is not None and untrained > 0
+        self._untrained.setVisible(good)
+        if good:
+            assert untrained is not None
+            self._untrained.setValue(np.log10(untrained))
+        self._mark_stages(history)
+        self._fit(history, [numbers, held[0]], [losses, held[1]], others)
+        self.setAccessibleDescription(
+            f"{len(numbers)} updates, last loss {losses[-1]:.3g}" if len(losses) else "no loss yet"
+        )
+
+    def _mark_stages(self, history: LossHistory) -> None:
+        for line in self._stages:
+            self.plot_item.removeItem(line)
+        self._stages = []
+        for name, before in history.starts:
+            line = pg.InfiniteLine(
+                before,
+                angle=90,
+                label=TITLES.get(name, name),
+                labelOpts={"position": 0.93, "anchors": [(0.0, 0.5), (0.0, 0.5)]},
+            )
+            self.plot_item.addItem(line, ignoreBounds=True)
+            self._stages.append(line)
+        self._paint_stages()
+
+    def _fit(
+        self,
+        history: LossHistory,
+        numbers: Sequence[np.ndarray],
+        losses: Sequence[np.ndarray],
+        others: Sequence[Shown],
+    ) -> None:
+        """Show everything, with room for the updates to come."""
+        end = sum(history.totals.get(stage.name, len(stage.losses)) for stage in history.stages)
+        xs, ys = list(numbers), list(losses)
+        for other in others:
+            x, y = _positive(*other.history.losses())
+            xs.append(x)
+            ys.append(y)
+        x, y = np.concatenate(xs), np.concatenate(ys)
+        if not len(y):
+            self.view_box.setRange(xRange=(0, 100), yRange=(-2, 0), padding=0)
+            return
+        logs = np.log10(y)
+        room = max(0.08 * float(np.ptp(logs)), 0.03)
+        self.view_box.setRange(
+            xRange=(0, max(float(x.max()), end, 2)),
+            yRange=(float(logs.min()) - room, float(logs.max()) + 2 * room),
+            padding=0.01,
+        )
+
+    def _paint_stages(self) -> None:
+        for line in self._stages:
+            line.setPen(pg.mkPen(self.tokens.grid, width=1))
+            line.label.setColor(self.tokens.muted)
+
+    def set_tokens(self, tokens: Tokens) -> None:
+        """Take the colours of a theme."""
+        super().set_tokens(tokens)
+        self._each.setPen(pg.mkPen(faint(tokens.series[0], 0.35), width=1))
+        self._mean.setPen(pg.mkPen(tokens.series[0], width=2))
+        self._held.setPen(pg.mkPen(tokens.series[1], width=1.5))
+        self._held.setSymbolBrush(pg.mkBrush(tokens.series[1]))
+        self._held.setSymbolPen(pg.mkPen(None))
+        for item, colour in zip(self._others, tokens.series[2:], strict=False):
+            item.setPen(pg.mkPen(colour, width=1.5))
+        self._untrained.setPen(pg.mkPen(tokens.mark, width=1.5, style=Qt.PenStyle.DashLine))
+        self._untrained.label.setColor(tokens.mark)
+        self._paint_stages()
+
+
+class RateChart(Chart):
+    """The learning rate below the loss."""
+
+    def __init__(self) -> None:
+        super().__init__("Learning rate")
+        self._curve = pg.PlotCurveItem()
+        self.plot_item.addItem(self._curve)
+        self.plot_item.showGrid(x=True, y=True, alpha=0.2)
+        self.name_axes("Update", "Rate")
+        self.view_box.setMouseEnabled(x=True, y=False)
+
+    def show_run(self, history: LossHistory) -> None:
+        """Show a run."""
+        numbers, rates = history.rates()
+        self._curve.setData(numbers, rates)
+        self.view_box.setYRange(0, float(rates.max(initial=0.0)) * 1.15 or 1e-3, padding=0)
+
+    def set_tokens(self, tokens: Tokens) -> None:
+        """Take the colours of a theme."""
+        super().set_tokens(tokens)
+        self._curve.setPen(pg.mkPen(tokens.series[4], width=2))
+
+
+def _positive(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    good = y > 0
+    return x[good], y[good]
