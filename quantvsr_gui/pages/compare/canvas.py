@@ -419,7 +419,7 @@ class CompareCanvas(QWidget):
             view = replace(view, x=0.5, y=0.5)
         elif place is not None and around is not None:
             x, y = place.at(around)
-            shift = around - QPointF(place.box.center())
+            shift = around - QRectF(place.box).center()
             logical = zoom / place.ratio
             view = replace(
                 view,

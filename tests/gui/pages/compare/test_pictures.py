@@ -1,0 +1,270 @@
+"""What is drawn: geometry, differences, slices, frames mapped into memory."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PySide6.QtCore import QPointF, QRect
+from PySide6.QtGui import QColor
+
+from quantvsr.preview.store import FrameStore, compress
+from quantvsr_gui.pages.compare.canvas import CompareCanvas, Slot
+from quantvsr_gui.pages.compare.difference import GAINS, difference, heat_colours
+from quantvsr_gui.pages.compare.frames import Frames, picture_of, pixels_of
+from quantvsr_gui.pages.compare.loupe import value_at
+from quantvsr_gui.pages.compare.place import Place
+from quantvsr_gui.pages.compare.slices import SlicePanel, slice_through
+from quantvsr_gui.pages.compare.state import View, next_zoom, panes
+
+
+def bgrx(height=12, width=16, seed=0):
+    made = np.random.default_rng(seed).integers(0, 256, (height, width, 4), np.uint8)
+    made[..., 3] = 255
+    return made
+
+
+@pytest.fixture
+def frames(tmp_path):
+    store = FrameStore(tmp_path)
+    for index in range(5):
+        store.version("a").write(index, bgrx(seed=index)[..., 2::-1])
+    return Frames(tmp_path)
+
+
+# Frames
+
+
+def test_a_frame_is_mapped_not_copied_and_equals_what_was_written(frames):
+    picture = frames.picture("a", 3)
+    assert np.array_equal(picture.pixels, bgrx(seed=3))
+    assert isinstance(picture.pixels.base, np.memmap) or isinstance(picture.pixels, np.memmap)
+    assert frames.picture("a", 3) is picture
+    assert QColor(picture.image.pixel(2, 1)).getRgb()[:3] == tuple(int(v) for v in bgrx(seed=3)[1, 2, 2::-1])
+    assert frames.picture("a", 9) is None
+    assert frames.picture("b", 0) is None
+
+
+def test_packed_frames_are_shown_too(frames, tmp_path):
+    compress(FrameStore(tmp_path).version("a"), quality=100)
+    frames.rescan()
+    picture = frames.picture("a", 0)
+    assert picture.size == (16, 12)
+    assert np.abs(picture.pixels.astype(int) - bgrx(seed=0)).mean() < 4
+
+
+def test_a_frame_whose_file_went_away_is_no_frame(frames):
+    stored = frames.indices("a")[1]
+    stored.path.unlink()
+    assert frames.picture("a", 1) is None
+    assert 1 not in frames.indices("a")
+
+
+def test_qt_and_numpy_agree_on_pixels():
+    made = bgrx(5, 7)
+    assert np.array_equal(pixels_of(picture_of(made, "x").image), made)
+
+
+# Differences
+
+
+@pytest.mark.parametrize("gain", GAINS)
+@pytest.mark.parametrize("kind", ["absolute", "signed", "heat"])
+def test_differences_are_what_they_say(kind, gain):
+    a, b = bgrx(seed=1), bgrx(seed=2)
+    found = difference(a, b, kind, gain)
+    apart = a[..., :3].astype(int) - b[..., :3]
+    if kind == "absolute":
+        assert np.array_equal(found[..., :3], np.minimum(np.abs(apart) * gain, 255))
+    elif kind == "signed":
+        assert np.array_equal(found[..., :3], np.clip(np.floor_divide(apart * gain, 2) + 128, 0, 255))
+    else:
+        level = np.minimum(np.abs(apart).max(-1) * gain, 255)
+        assert np.array_equal(found.view(np.uint32)[..., 0], heat_colours()[level])
+    assert (found[..., 3] == 255).all()
+
+
+def test_no_difference_is_black_grey_or_violet():
+    a = bgrx()
+    assert not difference(a, a, "absolute", 16)[..., :3].any()
+    assert (difference(a, a, "signed", 16)[..., :3] == 128).all()
+    assert (difference(a, a, "heat", 16).view(np.uint32)[..., 0] == heat_colours()[0]).all()
+
+
+def test_lightness_of_the_heat_map_only_rises():
+    colours = heat_colours().view(np.uint8).reshape(-1, 4).astype(float)
+    light = colours[:, 2] * 0.2126 + colours[:, 1] * 0.7152 + colours[:, 0] * 0.0722
+    assert (np.diff(light) > -0.5).all()  # rounded to bytes
+    assert (np.diff(light[::8]) > 2).all()
+
+
+# Geometry
+
+
+@given(st.integers(1, 4), st.integers(80, 1600), st.integers(80, 1200), st.floats(0.3, 4, allow_nan=False))
+def test_panes_lie_inside_and_do_not_overlap(count, width, height, aspect):
+    boxes = [QRect(*box) for box in panes(count, width, height, aspect, 4)]
+    assert len(boxes) == count
+    space = QRect(0, 0, width, height)
+    assert all(space.contains(box) for box in boxes)
+    assert not any(a.intersects(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+@given(
+    st.integers(8, 400),
+    st.integers(8, 400),
+    st.sampled_from([0.3, 1.0, 2.0, 7.0]),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.sampled_from([1.0, 1.5, 2.0]),
+)
+def test_a_pixel_is_found_where_it_is_drawn(width, height, zoom, x, y, ratio):
+    place = Place(QRect(10, 20, 200, 150), width, height, zoom, x, y, ratio)
+    source, target = place.part(width, height)
+    assert source.width() >= 1
+    assert target.left() * ratio == pytest.approx(round(target.left() * ratio), abs=1e-3) or source.left() > 0
+    middle = QPointF(
+        target.left() + target.width() * (0.5 / source.width()), target.top() + 0.5 * zoom / ratio
+    )
+    if place.box.contains(middle.toPoint()):
+        assert place.pixel(middle) == (int(source.left()), int(source.top()))
+
+
+def test_zoom_steps_go_there_and_back():
+    zoom = 0.37
+    for _ in range(40):
+        zoom = next_zoom(zoom, 1)
+    assert zoom == 32
+    assert next_zoom(1.0, 1) == 2.0
+    assert next_zoom(next_zoom(4.0, 1), -1) == 4.0
+    assert next_zoom(0.01, -1) == 0.0625
+
+
+# The canvas
+
+
+@pytest.fixture
+def canvas(qtbot):
+    made = CompareCanvas()
+    qtbot.addWidget(made)
+    made.resize(320, 180)
+    made.show()
+    qtbot.waitExposed(made)
+    yield made
+    made.close()
+
+
+def drawn(canvas):
+    return pixels_of(canvas.grab().toImage())
+
+
+def slots(*seeds):
+    return {n: Slot(f"v{n}", picture_of(bgrx(40, 60, seed), (n, seed))) for n, seed in enumerate(seeds)}
+
+
+def test_one_to_one_is_exact_and_above_it_every_pixel_is_a_block(canvas):
+    canvas.set_slots(slots(1), (60, 40))
+    canvas.set_view(View(mode="single", zoom=1.0))
+    whole = canvas.places()[0].target()
+    left, top = int(whole.left()), int(whole.top())
+    part = drawn(canvas)[top : top + 40, left : left + 60]
+    # The label covers the top.
+    assert np.array_equal(part[12:], bgrx(40, 60, 1)[12:])
+    canvas.set_view(View(mode="single", zoom=4.0, x=0.5, y=1.0))
+    source, target = canvas.places()[0].part(60, 40)
+    picture = drawn(canvas)
+    # Between the label and the frame around what has the focus.
+    for row in range(12, 36):
+        y = int(target.top()) + 4 * row
+        for column in (3, 9):
+            x = int(target.left()) + 4 * column
+            block = picture[y : y + 4, x : x + 4][:, :, :3]
+            want = bgrx(40, 60, 1)[int(source.top()) + row, int(source.left()) + column, :3]
+            assert (block == want).all()
+
+
+def test_blinking_shows_one_version_after_the_other_and_nothing_between(canvas, qtbot):
+    canvas.set_slots(slots(1, 2), (60, 40))
+    canvas.set_view(View(mode="single", zoom=1.0, active=0))
+    seen = []
+    canvas.view_changed.connect(lambda view: seen.append(view.active))
+    first = drawn(canvas)
+    qtbot.keyClick(canvas, "2")
+    second = drawn(canvas)
+    qtbot.keyClick(canvas, "1")
+    assert seen == [1, 0]
+    assert np.array_equal(drawn(canvas), first)
+    assert not np.array_equal(second[85:95], first[85:95])
+    qtbot.keyClick(canvas, "4")
+    assert seen == [1, 0]
+
+
+def test_a_wipe_shows_both_sides_of_the_line(canvas):
+    canvas.set_slots(slots(1, 2), (60, 40))
+    canvas.set_view(View(mode="wipe", zoom=2.0, left=0, active=1, wipe=0.5))
+    whole = canvas.places()[0].target()
+    picture = drawn(canvas)
+    y = int(whole.top()) + 60
+    want = [bgrx(40, 60, seed) for seed in (1, 2)]
+    assert (picture[y, int(whole.left()) + 20] == want[0][30, 10]).all()
+    assert (picture[y, int(whole.left()) + 100] == want[1][30, 50]).all()
+
+
+def test_dragging_moves_all_pictures_and_the_wheel_keeps_the_place(canvas, qtbot):
+    canvas.set_slots(slots(1, 2), (60, 40))
+    canvas.set_view(View(zoom=8.0))
+    before = canvas.places()[0].pixel(QPointF(30, 50))
+    canvas.show_zoom(16.0, QPointF(30, 50))
+    assert canvas.places()[0].pixel(QPointF(30, 50)) == before
+    canvas.set_view(View(zoom=8.0))
+    from PySide6.QtCore import QPoint, Qt
+
+    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=QPoint(30, 50))
+    qtbot.mouseMove(canvas, QPoint(46, 50))
+    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=QPoint(46, 50))
+    assert canvas.places()[0].pixel(QPointF(46, 50)) == before
+    second = canvas.places()[1].box.x()
+    assert canvas.places()[1].pixel(QPointF(second + 46, 50)) == before
+
+
+def test_the_pixel_under_the_pointer_is_told(canvas, qtbot):
+    canvas.set_slots(slots(1), (60, 40))
+    canvas.set_view(View(zoom=2.0))
+    told = []
+    canvas.pointed.connect(told.append)
+    whole = canvas.places()[0].target()
+    from PySide6.QtCore import QPoint
+
+    qtbot.mouseMove(canvas, QPoint(int(whole.left()) + 21, int(whole.top()) + 31))
+    assert told[-1] == (10, 15)
+    picture = canvas.slots[0].picture
+    assert value_at(picture, (10, 15), (60, 40)) == tuple(int(v) for v in bgrx(40, 60, 1)[15, 10, 2::-1])
+    small = picture_of(bgrx(10, 15, 5), "small")
+    assert value_at(small, (59, 39), (60, 40)) == tuple(int(v) for v in bgrx(10, 15, 5)[9, 14, 2::-1])
+
+
+# Slices
+
+
+def test_a_slice_holds_the_line_of_every_frame_and_grey_for_missing_ones(frames):
+    rows = slice_through(frames, "a", [0, 2, 9, 4], 0.5, False)
+    assert rows.shape == (4, 16, 4)
+    assert np.array_equal(rows[1], bgrx(seed=2)[6])
+    assert (rows[2, :, :3] == 96).all()
+    columns = slice_through(frames, "a", [1, 3], 1.0, True)
+    assert columns.shape == (12, 2, 4)
+    assert np.array_equal(columns[:, 1], bgrx(seed=3)[:, 15])
+
+
+@pytest.mark.parametrize("vertical", [False, True])
+def test_a_click_on_a_slice_seeks(qtbot, frames, vertical):
+    panel = SlicePanel()
+    qtbot.addWidget(panel)
+    panel.resize(200, 100)
+    panel.show_slices(frames, [("A", "a"), ("B", "a")], range(5), 0.5, vertical)
+    assert [strip.label for strip in panel.strips()] == ["A", "B"]
+    from PySide6.QtCore import QPoint, Qt
+
+    with qtbot.waitSignal(panel.sought) as sought:
+        qtbot.mouseClick(panel, Qt.MouseButton.LeftButton, pos=QPoint(90, 75))
+    assert sought.args == [4 if vertical else 3]
+    panel.grab()
