@@ -1,11 +1,12 @@
 """From activations to codes: everything before the integer product, for one layer.
 
 The stage before the codes (directions taken out, shift, rotation) is affine in the channels of one position.
-Its matrix is found by sending unit vectors through the functions of the simulated layer, so that it cannot
-differ from them; execution is one dense product, or a block-diagonal and two thin ones for wide layers.
+Its matrix is found by sending unit vectors through the functions of the simulated layer. Where it consists of
+equal blocks, up to signs, one product over short rows and thin ones execute it; else a dense product.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,8 @@ class Encoder(nn.Module):
     """
 
     matrix: Tensor | None
-    blocks: Tensor | None
+    block: Tensor | None
+    signs: Tensor | None
     offset: Tensor | None
     directions: Tensor | None
     back: Tensor | None
@@ -52,12 +54,23 @@ class Encoder(nn.Module):
         directions = None
         if layer.basis == "activation" and layer.encoded is not None and len(layer.L2):
             directions = layer.encoded.l2.detach()
-        matrix, blocks, back = _plan(rotation, directions)
-        self._keep("matrix", matrix, carrier)
-        self._keep("blocks", blocks, carrier)
-        self._keep("back", back, carrier)
-        self._keep("directions", directions, carrier)
-        self._keep("offset", offset if bool(offset.any()) else None, carrier)
+        found = _equal_blocks(rotation)
+        matrix = block = signs = back = None
+        self.signs_first = False
+        if found is not None:
+            block, signs, self.signs_first = found.block, found.signs, found.signs_first
+            if directions is not None:
+                back = directions @ rotation.T if found.signs_first else directions @ rotation.T * signs
+        elif directions is not None:
+            matrix = rotation - (rotation @ directions.T) @ directions
+        elif not torch.equal(rotation, torch.eye(len(rotation), device=rotation.device)):
+            matrix = rotation
+        for name, value in (("matrix", matrix), ("block", block), ("back", back), ("directions", directions)):
+            self._keep(name, value, carrier)
+        self._keep("signs", signs, carrier if self.signs_first else torch.float32)
+        self._keep(
+            "offset", offset if bool(offset.any()) else None, carrier if found is None else torch.float32
+        )
         self._keep("border", offset, torch.float32)
         clip = layer.activation_clip
         if clip is not None:
@@ -69,31 +82,27 @@ class Encoder(nn.Module):
 
     def features(self, rows: Tensor) -> Tensor | None:
         """What the directions see of an input (..., C): (..., r); None without directions."""
-        return None if self.directions is None else F.linear(rows, self.directions)
+        if self.directions is None:
+            return None
+        # On two dimensions: torch takes a slower way for more.
+        return F.linear(rows.view(-1, rows.shape[-1]), self.directions).view(*rows.shape[:-1], -1)
 
     def values(self, rows: Tensor, features: Tensor | None) -> Tensor:
         """What is to be coded, (..., C), contiguous float32 of its own, from rows (..., C) of the carrier."""
-        if self.matrix is not None:
-            found = F.linear(rows, self.matrix, self.offset)
-        elif self.blocks is not None:
-            found = self._blockwise(rows, features)
-        else:
-            found = rows.to(torch.float32, copy=True)
-            if self.offset is not None:
-                found.add_(self.offset)
-        return found.float()
-
-    def _blockwise(self, rows: Tensor, features: Tensor | None) -> Tensor:
-        assert self.blocks is not None
-        flat = rows.reshape(-1, rows.shape[-1])
-        size = self.blocks.shape[-1]
-        found = torch.empty_like(flat)
-        for i, block in enumerate(self.blocks):
-            columns = slice(i * size, (i + 1) * size)
-            torch.mm(flat[:, columns], block, out=found[:, columns])
+        if self.block is None:
+            if self.matrix is None:
+                found = rows.to(torch.float32, copy=True)
+                return found if self.offset is None else found.add_(self.offset)
+            return F.linear(rows, self.matrix, self.offset).float()
+        flat = rows if self.signs is None or not self.signs_first else rows * self.signs
+        # The same block for all channels: one product over short rows.
+        found = torch.mm(flat.view(-1, len(self.block)), self.block).view(-1, rows.shape[-1])
         if self.back is not None:
             assert features is not None
             found.addmm_(features.reshape(len(found), -1), self.back, alpha=-1)
+        found = found.float()
+        if self.signs is not None and not self.signs_first:
+            found.mul_(self.signs)
         if self.offset is not None:
             found.add_(self.offset)
         return found.view(rows.shape)
@@ -168,43 +177,44 @@ def _bounds(values: Tensor, over: Sequence[int]) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _affine(layer: DualBranchLayer) -> tuple[Tensor, Tensor]:
     """The stage before the codes without the directions: matrix (C, C) and offset (C,), float32."""
-    channels, dims = layer.geometry.in_channels, layer.geometry.dims
-    ones = [1] * dims
-    probes = torch.cat([torch.eye(channels), torch.zeros(1, channels)]).reshape(channels + 1, channels, *ones)
-    parts, _ = activations.prepare(layer, probes.to(layer.weight.device))
-    found = torch.cat(parts, layer.geometry.channel_dim).reshape(channels + 1, channels).float()
-    offset = found[-1].clone()
-    return (found[:-1] - offset).T.contiguous(), offset
+    channels, dim = layer.geometry.in_channels, layer.geometry.channel_dim
+    units = torch.eye(channels, device=layer.weight.device)
+    units = units.reshape(channels, channels, *[1] * layer.geometry.dims)
+    matrix = torch.cat(activations.rotate(layer, units), dim).reshape(channels, channels)
+    offset = torch.cat(activations.prepare(layer, torch.zeros_like(units[:1]))[0], dim).reshape(channels)
+    return matrix.float().T.contiguous(), offset.float()
 
 
-_BLOCK_COST = 1.5
-"""Time of a block-diagonal product, per multiplication, compared with a dense one; measured."""
+@dataclass(frozen=True)
+class _Blocks:
+    """A rotation as one block for all channels.
 
-
-def _plan(rotation: Tensor, directions: Tensor | None) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """How to execute: (dense matrix (C, C), None, None), or (None, blocks (n, b, b), back (r, C)).
-
-    All None where nothing is rotated and no direction is taken out. Blocks multiply from the right.
+    Attributes:
+        block: (b, b), multiplied from the right.
+        signs: (C,), multiplied before or after it.
+        signs_first: Which of the two.
     """
+
+    block: Tensor
+    signs: Tensor
+    signs_first: bool
+
+
+def _equal_blocks(rotation: Tensor) -> _Blocks | None:
+    """Take a rotation (C, C) apart; None where it has no equal diagonal blocks but itself."""
     channels = len(rotation)
-    unit = torch.eye(channels, device=rotation.device)
-    rank = 0 if directions is None else len(directions)
-    if not rank and torch.equal(rotation, unit):
-        return None, None, None
-    size = _block_size(rotation)
-    if _BLOCK_COST * (size + 2 * rank) < channels:
-        blocks = torch.stack([rotation[i : i + size, i : i + size].T for i in range(0, channels, size)])
-        return None, blocks, None if directions is None else directions @ rotation.T
-    if directions is not None:
-        rotation = rotation - (rotation @ directions.T) @ directions
-    return rotation, None, None
-
-
-def _block_size(matrix: Tensor) -> int:
-    """Size of the smallest equal diagonal blocks outside of which a square matrix is zero."""
-    channels = len(matrix)
-    rows, columns = matrix.nonzero(as_tuple=True)
-    for size in range(1, channels):
-        if channels % size == 0 and bool((rows // size == columns // size).all()):
-            return size
-    return channels
+    rows, columns = rotation.nonzero(as_tuple=True)
+    for size in (n for n in range(1, channels) if channels % n == 0):
+        if not bool((rows // size == columns // size).all()):
+            continue
+        blocks = torch.stack([rotation[i : i + size, i : i + size] for i in range(0, channels, size)])
+        for first in (False, True):
+            # Row by row, or column by column, up to a sign that the largest entry of the first block tells.
+            along = blocks.mT if first else blocks
+            place = along[0].abs().argmax(1).expand(len(blocks), 1, -1).mT
+            signs = along.gather(2, place).sign()
+            plain = along * signs
+            if bool((plain == plain[0]).all()):
+                block = plain[0] if first else plain[0].T
+                return _Blocks(block.contiguous(), signs.reshape(-1), first)
+    return None

@@ -48,9 +48,10 @@ class TemporalConv(nn.Module):
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """Mix the frames of (B*T, C, h, w)."""
-        h = F.silu(self.norm(x)).unflatten(0, (-1, frames))  # (B, T, C, h, w)
-        h = torch.cat([h[:, :1], h, h[:, -1:]], dim=1).transpose(1, 2)
-        return x + self.conv(h).transpose(1, 2).flatten(0, 1)
+        # Channels stay last: the padding copies long runs, and the convolution gets the layout it likes.
+        h = F.silu(self.norm(x)).movedim(1, -1).unflatten(0, (-1, frames))  # (B, T, h, w, C)
+        h = torch.cat([h[:, :1], h, h[:, -1:]], dim=1).movedim(-1, 1)
+        return x + self.conv(h).movedim(1, -1).flatten(0, 1).movedim(-1, 1)
 
 
 class ResidualBlock(nn.Module):
@@ -72,8 +73,14 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor, frames: int) -> Tensor:
         """From (B*T, in_channels, h, w) and embedding (B, time_channels) to (B*T, channels, h, w)."""
         h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.time_proj(embedding).repeat_interleave(frames, 0)[:, :, None, None].chunk(2, 1)
-        h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+        scale, shift = self.time_proj(embedding).chunk(2, 1)
+        if len(embedding) == 1 and not torch.is_grad_enabled():
+            # One clip: scale and shift are the same for all frames, so that the norm can apply them.
+            h = F.layer_norm(h.movedim(1, -1), scale.shape[1:], 1 + scale[0], shift[0], 1e-5).movedim(-1, 1)
+        else:
+            scale, shift = (each.repeat_interleave(frames, 0)[:, :, None, None] for each in (scale, shift))
+            h = self.norm2(h) * (1 + scale) + shift
+        h = self.conv2(F.silu(h))
         return self.temporal(self.skip(x) + h, frames)
 
 
