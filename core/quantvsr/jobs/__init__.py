@@ -19,6 +19,8 @@ from quantvsr.jobs.layer import LayerJob  # isort: skip
 from quantvsr.jobs.score import ScoreJob  # isort: skip
 from quantvsr.jobs.repack import RepackJob  # isort: skip
 from quantvsr.jobs.import_qparams import ImportQparamsJob  # isort: skip
+from quantvsr.jobs.convert import ConvertJob  # isort: skip
+from quantvsr.jobs.identify import IdentifyJob  # isort: skip
 from quantvsr.jobs.sidebyside import SideBySideJob  # isort: skip
 from quantvsr.jobs.deliver import DeliverJob  # isort: skip
 from quantvsr.jobs.base import Job, Result, job_from_json, job_types, run  # isort: skip
@@ -26,9 +28,11 @@ from quantvsr.jobs.base import Job, Result, job_from_json, job_types, run  # iso
 __all__ = [
     "AnalyzeJob",
     "CompareJob",
+    "ConvertJob",
     "DeliverJob",
     "DemoJob",
     "EstimateJob",
+    "IdentifyJob",
     "ImportQparamsJob",
     "InfoJob",
     "InspectJob",

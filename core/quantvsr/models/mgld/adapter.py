@@ -13,6 +13,7 @@ from quantvsr.errors import BadInput
 from quantvsr.models.adapter import Recognition, VSRAdapter
 from quantvsr.models.mgld.files import COMPUTED_CONTEXT, description_file, find_files
 from quantvsr.models.mgld.flow import estimate_motion
+from quantvsr.models.mgld.folder import CLASS_NAME, is_converted, load
 from quantvsr.models.mgld.frames import enlarge
 from quantvsr.models.mgld.opening import Opened, move, open_files
 from quantvsr.models.mgld.pipeline import Noise
@@ -51,6 +52,11 @@ class MGLDAdapter(VSRAdapter):
         self._fold = 2 ** (len(config.vae.ch_mult) - 1) // _SCALE
         fields = self.window * (2 + self.default_steps)
         self.noise_channels = fields * config.vae.embed_dim // self._fold**2
+
+    @property
+    def opened(self) -> Opened:
+        """All parts of the model."""
+        return Opened(self.pipeline, self.flow, self.notes)
 
     @property
     def precision(self) -> torch.dtype:
@@ -133,6 +139,8 @@ def _mirrored(length: int, wanted: int, device: torch.device) -> Tensor:
 
 def recognise(path: Path) -> Recognition | None:
     """A folder with the official files, or one of them; told by their keys, reading no weights."""
+    if is_converted(path):
+        return Recognition("mgld", f"model_index.json names {CLASS_NAME}")
     if not path.is_dir() and not is_weight_file(path):
         return None
     found = find_files(path).found
@@ -145,7 +153,7 @@ def recognise(path: Path) -> Recognition | None:
 
 def open_path(path: Path, device: torch.device) -> MGLDAdapter:
     """Load a folder, or a file with the others beside it, in single precision."""
-    return MGLDAdapter(open_files(path), path, device)
+    return MGLDAdapter(load(path) if is_converted(path) else open_files(path), path, device)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -154,6 +162,8 @@ def files_of(path: Path) -> list[Path]:
     The text encoder counts only as what is made of it, a constant that is the same for all these models;
     so the hash does not change when that is stored and the encoder's file goes away.
     """
+    if is_converted(path):
+        return sorted(file for file in path.rglob("*") if file.suffix in (".json", ".safetensors"))
     found = find_files(path)
     chosen = [file for kind, file in found.found.items() if kind != "text" and file.name != COMPUTED_CONTEXT]
     description = description_file(found.folder)

@@ -1,0 +1,54 @@
+"""Recognising and converting models."""
+
+from pathlib import Path
+
+import torch
+
+from quantvsr.jobs.convert import ConvertJob, ConvertResult
+from quantvsr.jobs.identify import IdentifyJob, IdentifyResult
+from quantvsr.jobs.work.machine import quiet_loading
+from quantvsr.jobs.work.models import tell_notes
+from quantvsr.models.convert import convert
+from quantvsr.models.registry import family_of, model_files, model_hash, open_model, recognise
+from quantvsr.progress import Progress
+
+
+def identify(job: IdentifyJob, progress: Progress) -> IdentifyResult:
+    """Look at a path."""
+    found = recognise(job.model)
+    progress.check()
+    files = model_files(job.model)
+    return IdentifyResult(
+        family=found.family,
+        title=family_of(job.model).title,
+        reason=found.reason,
+        files=tuple(files),
+        bytes=_bytes(files),
+        sha256=model_hash(job.model) if job.hash else None,
+    )
+
+
+def convert_model(job: ConvertJob, progress: Progress) -> ConvertResult:
+    """Open, write, and look at what was written."""
+    family = family_of(job.model)
+    before = _bytes(model_files(job.model))
+    progress.report(0.0, "opening")
+    with quiet_loading():
+        adapter = open_model(job.model)
+    tell_notes(adapter, progress)
+    progress.check()
+    progress.report(0.5, "writing")
+    target = Path(job.out).expanduser()
+    convert(adapter, target, torch.float16 if job.half else torch.float32)
+    progress.report(1.0, "done")
+    return ConvertResult(
+        out=target,
+        family=family.title,
+        bytes_before=before,
+        bytes_after=_bytes(model_files(target)),
+        sha256=model_hash(target),
+    )
+
+
+def _bytes(files: list[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
