@@ -26,11 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from results_tables import write_document
 
+from quantvsr.calibration.refine_config import RefineConfig
 from quantvsr.jobs import SweepJob
 from quantvsr.jobs.options import Bits
 from quantvsr.jobs.work.clips import bundled_clips
 from quantvsr.media import open_clip, open_writer
-from quantvsr.methods import methods
+from quantvsr.methods import get_method, methods
 from quantvsr.methods.quantvsr import improvements
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,10 +134,14 @@ class Sweeps:
 
     Args:
         options: The command line.
+        preset: Calibration budget.
         clips: What `prepare` gave.
     """
 
-    def __init__(self, options: argparse.Namespace, clips: tuple[list[Path], list[Path], list[Path]]) -> None:
+    def __init__(
+        self, options: argparse.Namespace, preset: str, clips: tuple[list[Path], list[Path], list[Path]]
+    ) -> None:
+        self.preset = preset
         self.options, self.out = options, options.out / "sweep"
         self.low, self.high, self.learn = (tuple(str(path) for path in group) for group in clips)
         self._devices = itertools.cycle(options.device.split(","))
@@ -149,9 +154,17 @@ class Sweeps:
             alone += [{"clips": (), "gt_clips": (clip,)} for clip in self.high]
             self._together([{"methods": ("maxmin",), "bits": bits[:1], **clip} for clip in alone])
             self._sweep(methods=("quarot",), bits=bits[:1], **alone[0])
-            self._together([{"methods": (name,), "bits": (each,)} for each in bits for name in names])
+            self._together(self._shares(names, bits))
         self._sweep(methods=names, bits=bits)
         shutil.copyfile(self.out / "results.json", target)
+
+    def _shares(self, names: Sequence[str], bits: Sequence[Bits]) -> list[dict[str, Any]]:
+        """What each process does: methods that train one by one and first, the others a few at a time."""
+        training = [name for name in names if _trains(name)]
+        others = [name for name in names if name not in training]
+        groups = [(name,) for name in training]
+        groups += [tuple(others[i : i + 3]) for i in range(0, len(others), 3)]
+        return [{"methods": group, "bits": (each,)} for group in groups for each in reversed(bits)]
 
     def _together(self, changes: Sequence[dict[str, Any]]) -> None:
         with ThreadPoolExecutor(self.options.workers) as pool:
@@ -161,7 +174,7 @@ class Sweeps:
         settings = {"clips": self.low, "gt_clips": self.high, **changes}
         job = SweepJob(
             learn=self.learn,
-            preset=self.options.preset,
+            preset=self.preset,
             frames=FRAMES,
             tile=TILE,
             device=next(self._devices),
@@ -176,6 +189,12 @@ class Sweeps:
         print(f"{label}: code {code} after {time.monotonic() - began:.0f} s", flush=True)
 
 
+def _trains(name: str) -> bool:
+    recipe = get_method(name).recipe
+    training = recipe.training(RefineConfig())
+    return recipe.rounding is not None or training.updates + training.bias_updates > 0
+
+
 def main() -> None:
     """Run everything and write the document."""
     parser = argparse.ArgumentParser(
@@ -185,16 +204,18 @@ def main() -> None:
     parser.add_argument("--media", type=Path, default=Path(media) if media else None)
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "tables")
     parser.add_argument("--preset", default="standard")
+    parser.add_argument("--ablation-preset", default="quick")
     parser.add_argument("--device", default="auto", help="one device, or several with commas between")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--only", choices=("clips", "main", "ablation", "tables"), default=None)
     options = parser.parse_args()
     results = {"main": options.out / "main.json", "ablation": options.out / "ablation.json"}
     if options.only != "tables":
-        sweeps = Sweeps(options, prepare(options.out / "clips", options.media))
+        clips = prepare(options.out / "clips", options.media)
         if options.only in (None, "main"):
-            sweeps.run(tuple(methods()), BITS, results["main"])
+            Sweeps(options, options.preset, clips).run(tuple(methods()), BITS, results["main"])
         if options.only in (None, "ablation"):
+            sweeps = Sweeps(options, options.ablation_preset, clips)
             sweeps.run(ablation(), (Bits(4, 4),), results["ablation"])
     if options.only != "clips":
         found = {name: json.loads(path.read_text()) for name, path in results.items() if path.is_file()}

@@ -199,3 +199,12 @@ def test_clips_of_high_quality_are_shrunk_and_cut(model, make_clip, tmp_path):
     run(job(model, tmp_path / "s", gt_clips=(str(high),), longest=32, frames=2, methods=("maxmin",)))
     (clip,) = read(tmp_path / "s")["clips"]
     assert (clip["width"], clip["height"], clip["frames"], clip["has_gt"]) == (128, 96, 2, True)
+
+
+def test_a_single_frame_has_no_figures_over_time_but_all_others(model, make_clip, tmp_path):
+    single = make_clip("single", height=32, width=32, count=1)
+    learn = make_clip("learn", height=16, width=16)
+    run(job(model, tmp_path / "s", gt_clips=(str(single),), methods=("maxmin",), learn=(str(learn),)))
+    figures = read(tmp_path / "s")["entries"][1]["clips"]["single"]["figures"]
+    assert figures["warp_error"] is None
+    assert figures["psnr_gt"] > 5 and figures["psnr_fp"] > 5

@@ -1,6 +1,6 @@
 """The clips of a sweep: input, ground truth and full-precision result, made once for all methods."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,9 @@ from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import open_full
 from quantvsr.jobs.work.scene import SCALE, Scene, prepare_scene
+from quantvsr.jobs.work.sweep_gauge import Gauge, MotionWriter, StoredMotion, as_pictures
 from quantvsr.jobs.work.upscaling import run_model
-from quantvsr.metrics import Comparison, Resources
+from quantvsr.metrics import Picture, Resources
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.progress import Progress
 from quantvsr.upscale.bicubic import enlarge
@@ -223,6 +224,7 @@ def prepare_clip(
         return _yardsticks(scene, target, metrics, pictures, names, inner)
 
     outputs = [path for name in names for path in shot_files(pictures, f"{name}_").values()]
+    outputs += [folder / name for name in StoredMotion.FILES]
     stage = progress.stage("measure", 0.8, 1.0)
     known = ledger.stage("yardsticks", {"fp": made.key, "metrics": list(metrics)}, outputs, yardsticks, stage)
     figures = known.figures
@@ -257,7 +259,8 @@ def measure_run(
     """
     report = UpscaleReport()
     references = ["gt", "fp"] if clip.has_gt else ["fp"]
-    comparison = Comparison(["it"], references, metrics, resources=_resources(job))
+    gauge = Gauge(metrics, references, Resources(device=str(choose_device(job.device))))
+    motion = StoredMotion(clip.folder)
     shots = Shots(clip.region, clip.frame, clip.row)
     with clip.scene.lq.open() as reader:
         frames = run_model(
@@ -272,26 +275,16 @@ def measure_run(
             overlap=clip.overlap,
         )
         with closing(frames), closing(clip.references()) as moments:
-            for frame, others in zip(frames, moments, strict=True):
+            for number, (frame, others) in enumerate(zip(frames, moments, strict=True)):
                 progress.check()
-                comparison.add({"it": frame.rgb, **others})
+                gauge.add(Picture(frame.rgb), as_pictures(others), motion.to(number))
                 shots.add(frame.rgb)
     shots.save(folder)
     return {
-        "figures": _of(comparison.result(), "it"),
+        "figures": gauge.result(),
         "seconds": round(report.model_seconds, 3),
         "frames": report.frames,
     }
-
-
-def _of(values: Mapping[str, float | None], name: str) -> dict[str, float | None]:
-    """The figures of one version: `psnr_gt_it` becomes `psnr_gt`."""
-    found = {key.removesuffix(f"_{name}"): value for key, value in values.items() if key.endswith(f"_{name}")}
-    return {key: None if value is None else round(value, 5) for key, value in found.items()}
-
-
-def _resources(job: SweepJob) -> Resources:
-    return Resources(device=str(choose_device(job.device)))
 
 
 def _piece(job: SweepJob, choice: ClipChoice) -> Piece:
@@ -330,23 +323,29 @@ def _yardsticks(
     row = region.y + region.height // 2
     shots = {name: Shots(region, frame, row) for name in names}
     references = [name for name in ("gt", "fp") if name in names]
-    comparison = Comparison(["fp", "bicubic"], references, metrics)
+    # Each is compared with what is better than itself.
+    gauges = {"gt": [], "fp": references[:-1], "bicubic": references}
+    gauges = {name: Gauge(metrics, others) for name, others in gauges.items() if name in names}
+    motion = MotionWriter(fp.parent, *stored.shape[:3])
     given = [name for name in ("lq", "gt") if name in names]
     for number, moment in enumerate(_moments(scene, given)):
         progress.check()
         lq = moment.pop("lq")
         moment["bicubic"] = enlarge(lq, SCALE).clip(0, 1)
         moment["fp"] = np.asarray(stored[number]).astype(np.float32) / 65535
-        comparison.add(moment)
+        pictures = as_pictures(moment)
+        moved = motion.add(pictures[references[0]])
+        for name, gauge in gauges.items():
+            gauge.add(pictures[name], pictures, moved)
         moment["lq"] = lq.repeat(SCALE, 0).repeat(SCALE, 1)
         for name in names:
             shots[name].add(moment[name])
         progress.report((number + 1) / scene.frames, f"frame {number + 1} of {scene.frames}")
     for name in names:
         shots[name].save(folder, f"{name}_")
-    values = comparison.result()
+    motion.close()
     return {
         "region": [region.y, region.x, region.height, region.width],
         "row": row,
-        "figures": {name: _of(values, name) for name in ("gt", "fp", "bicubic") if name in names},
+        "figures": {name: gauge.result() for name, gauge in gauges.items()},
     }
