@@ -38,8 +38,8 @@ class ReportJob(Job):
 
     summary = "Write one HTML file with tables, charts and pictures of the results in a folder."
     details = (
-        "FOLDER is what 'sweep', 'compare', 'demo', 'quantize' or 'analyze' wrote. The file holds everything "
-        "it shows: it can be read offline, sent and archived. What is missing is said in it."
+        "FOLDER is what 'sweep', 'compare', 'demo', 'quantize' or 'analyze' wrote, or a project. The file "
+        "holds everything it shows: it can be read offline, sent and archived. What is missing is said in it."
     )
     example = "quantvsr report sweep --out report.html"
 

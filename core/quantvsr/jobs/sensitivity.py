@@ -73,7 +73,7 @@ class SensitivityJob(ModelSettings):
     windows: int = option(INTEGER, "Windows of frames, one after the other.", default=1, least=1, most=64)
     region: tuple[int, ...] = option(
         INTEGER,
-        "X Y WIDTH HEIGHT in pixels of the enlarged picture; the 128x128 with most edges if left out.",
+        "X Y WIDTH HEIGHT in pixels of the enlarged picture; the 96x96 with most edges if left out.",
         default=(),
         many=True,
         least=0,

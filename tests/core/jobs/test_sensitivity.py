@@ -148,6 +148,7 @@ def test_a_stopped_run_goes_on(job, monkeypatch):
     assert [layer["gain"] for layer in found["layers"]] == [layer["gain"] for layer in fresh["layers"]]
     runs.clear()
     run(job())
+    run(job(layers=2))
     assert runs == []
     run(job(seed=7))
     assert len(runs) == 3

@@ -53,6 +53,11 @@ def write_model(folder, checkpoint=True):
     return folder
 
 
+@pytest.fixture(name="write_model")
+def write_model_fixture():
+    return write_model
+
+
 @pytest.fixture
 def model_folder(tmp_path):
     return write_model(tmp_path / "my-model")

@@ -204,6 +204,34 @@ def test_a_model_shows_layers_and_size(model_folder):
         assert words in found.text, words
 
 
+def test_a_project_shows_its_runs(tmp_path, write_model):
+    folder = write_model(tmp_path / "walk.qvsr", checkpoint=False)
+    write_model(folder / "checkpoints" / "r1", checkpoint=False)
+    result = {
+        "bits": "W4A4", "bytes_fp32": 4000, "bytes_lowbit": 600, "effective_bits": 4.8, "layers": 4,
+        "seconds": {"record": 10.0, "quantize": 120.0},
+    }  # fmt: skip
+    job = {"settings": {"method": "quantvsr", "preset": "quick", "bits": "W4A4", "seed": 42}}
+    runs = [
+        {"id": "r1", "name": "First try", "state": "done", "job": job, "result": result},
+        {"id": "r2", "name": "Second", "state": "failed", "job": job, "message": "The disk is full."},
+    ]
+    content = {"format": "quantvsr-project", "version": 1, "program": "0.1.0", "runs": runs}
+    (folder / "project.json").write_text(json.dumps(content))
+    report = read_folder(folder)
+    assert [entry.title for entry in report.entries] == ["First try W4A4"]
+    assert [layers.title for layers in report.layers] == ["Analysis", "First try"]
+    words = page(folder).text
+    for expected in (
+        "Project walk",
+        "Second: failed. The disk is full.",
+        "2.2 min",
+        "85.00%",
+        "preset quick",
+    ):
+        assert expected in words, expected
+
+
 def test_an_analysis_alone(model_folder):
     (model_folder / "checkpoint.safetensors").unlink()
     (model_folder / "refinement.json").unlink()
@@ -227,7 +255,7 @@ def test_a_sensitivity_file_beside_the_results_is_shown(comparison_folder):
     )
 
 
-@pytest.mark.parametrize("name", ["results.json", "metrics.json", "ranks.json"])
+@pytest.mark.parametrize("name", ["project.json", "results.json", "metrics.json", "ranks.json"])
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"layers": 3, "versions": 1}'])
 def test_damaged_results_are_named(tmp_path, name, content):
     (tmp_path / name).write_text(content)

@@ -27,7 +27,7 @@ from quantvsr.upscale.render import busiest_region
 
 FORMAT, VERSION = "quantvsr-sensitivity", 1
 # Side of the region that is looked at unless one is given, LQ pixels.
-_SIDE = 32
+_SIDE = 24
 _SAVE_EVERY = 2.0
 
 
@@ -117,7 +117,8 @@ def find_sensitivity(job: SensitivityJob, progress: Progress) -> SensitivityResu
 
 def _told(job: SensitivityJob, layers: int, cost: Mapping[str, float]) -> str:
     what = f"{cost['runs']:.0f} runs for {cost['layers']:.0f} of {layers} layers"
-    text = f"{what} take about {cost['seconds']:.0f} s"
+    seconds = cost["seconds"]
+    text = f"{what} take about {f'{seconds / 60:.0f} min' if seconds >= 120 else f'{seconds:.0f} s'}"
     return f"{text}; --layers measures fewer." if job.layers is None else f"{text}."
 
 

@@ -4,18 +4,18 @@ from pathlib import Path
 
 from quantvsr.errors import BadInput
 from quantvsr.report.data import Report
-from quantvsr.report.sources import comparison, model, sweep
+from quantvsr.report.sources import comparison, model, project, sweep
 from quantvsr.report.sources.reading import Source
 
 # The first one that recognises a folder reads it: a comparison may hold a model as well.
-SOURCES: tuple[Source, ...] = (sweep.SOURCE, comparison.SOURCE, model.SOURCE)
+SOURCES: tuple[Source, ...] = (project.SOURCE, sweep.SOURCE, comparison.SOURCE, model.SOURCE)
 
 
 def read_folder(folder: Path, *, pictures: bool = True) -> Report:
     """Read the results in a folder.
 
     Args:
-        folder: What `sweep`, `compare`, `demo`, `quantize` or `analyze` wrote.
+        folder: A project, or what `sweep`, `compare`, `demo`, `quantize` or `analyze` wrote.
         pictures: Whether pictures are read as well.
 
     Raises:
