@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -135,9 +135,7 @@ class SlicePanel(QWidget):
             words = "Render some frames in a row, then drag the line over the pictures."
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, words)
         for strip, box in zip(self._strips, self._boxes(), strict=True):
-            width, height = strip.picture.size
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, box.width() < width)
-            painter.drawImage(box, strip.picture.image, QRectF(0, 0, width, height))
+            self._draw_strip(painter, box, strip.picture)
             self._draw_playhead(painter, box)
             words = painter.fontMetrics().elidedText(
                 strip.label, Qt.TextElideMode.ElideRight, int(box.width()) - 24
@@ -149,6 +147,17 @@ class SlicePanel(QWidget):
             painter.setPen(QColor("#f2f4f7"))
             painter.drawText(chip, Qt.AlignmentFlag.AlignCenter, words)
         painter.end()
+
+    def _draw_strip(self, painter: QPainter, box: QRectF, picture: Picture) -> None:
+        width, height = picture.size
+        image, ratio = picture.image, self.devicePixelRatioF()
+        # Shrunk with care; but frames are never mixed as long as there is room for each.
+        room = QSize(round(box.width() * ratio), round(box.height() * ratio))
+        size = QSize(min(width, room.width()), min(height, room.height()))
+        if size != QSize(width, height) and not size.isEmpty():
+            mode = Qt.TransformationMode.SmoothTransformation
+            image = image.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, mode)
+        painter.drawImage(box, image, QRectF(image.rect()))
 
     def _draw_playhead(self, painter: QPainter, box: QRectF) -> None:
         if not self._indices or not self._indices[0] <= self._frame <= self._indices[-1]:

@@ -155,8 +155,8 @@ def _side_by_side(wish: Wish) -> SideBySideJob:
 
 
 def _deliver(wish: Wish) -> DeliverJob:
-    version = _version_of(wish)
-    if not version.run:
+    version = next((each for each in wish.versions if each.run), None)
+    if version is None:
         raise BadInput("There is no finished run yet; quantize first.")
     figures = tuple(f"{name}={value:.6g}" for name, value in sorted(wish.figures.items()))
     return DeliverJob(checkpoint=version.source, out=str(wish.out), figures=figures, overwrite=wish.overwrite)
