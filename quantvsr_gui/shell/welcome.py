@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from quantvsr_gui.shell.projects import Projects
@@ -24,6 +25,7 @@ class Welcome(QWidget):
         """Show the recent projects anew."""
         if self._shown is not None:
             self._column.removeWidget(self._shown)
+            self._shown.hide()
             self._shown.deleteLater()
         buttons = [
             button("New project…", "primary", clicked=self._projects.ask_new),
@@ -39,8 +41,6 @@ class Welcome(QWidget):
         recent = [Path(path) for path in self._settings.value.recent[:5]]
         layout = empty.layout()
         assert isinstance(layout, QVBoxLayout)
-        from PySide6.QtCore import Qt
-
         for folder in recent:
             made = button(f"{folder.name.removesuffix('.qvsr')}  -  {folder.parent}", "link")
             made.setAccessibleName(f"Open {folder}")

@@ -100,6 +100,8 @@ def open_window(qtbot: QtBot, theme: ThemeManager, tmp_path: Path) -> Iterator[C
     def open_(engines: Engines | None = None, **details: object) -> MainWindow:
         settings = SettingsStore(tmp_path / "config" / "settings.json")
         details.setdefault("ask_files", lambda *_: [])
+        # A question would wait for a person.
+        details.setdefault("ask_close", lambda: True)
         window = MainWindow(settings, theme, tmp_path / "data", engines, **details)  # type: ignore[arg-type]
         settings.setParent(window)
         made.append(window)
@@ -111,6 +113,5 @@ def open_window(qtbot: QtBot, theme: ThemeManager, tmp_path: Path) -> Iterator[C
     yield open_
     for window in made:
         if shiboken6.isValid(window):
-            window._ask_close = lambda: True
             window.close()
     gc.collect()
