@@ -78,6 +78,14 @@ class MGLDAdapter(VSRAdapter):
         tokens = ".transformer_blocks." in layer_name or layer_name.endswith((".proj_in", ".proj_out"))
         return "tokens" if tokens else "image"
 
+    def joined_inputs(self) -> dict[str, int]:
+        """See `VSRAdapter`: every block of the way up also gets what the way down left."""
+        return {
+            f"output_blocks.{number}.0.{layer}": channels
+            for number, channels in enumerate(self.pipeline.unet.from_below)
+            for layer in ("in_layers.2", "skip_connection")
+        }
+
     def upscale_window(
         self, lq: Tensor, noise: Tensor, steps: int, before_step: Callable[[], None] | None = None
     ) -> Tensor:
@@ -153,7 +161,7 @@ def recognise(path: Path) -> Recognition | None:
 
 def open_path(path: Path, device: torch.device) -> MGLDAdapter:
     """Load a folder, or a file with the others beside it, in single precision."""
-    return MGLDAdapter(load(path) if is_converted(path) else open_files(path), path, device)
+    return MGLDAdapter(load(path) if is_converted(path) else open_files(path, device), path, device)
 
 
 def files_of(path: Path) -> list[Path]:

@@ -57,8 +57,11 @@ class DenoisingUNet(nn.Module):
         )
 
         self.output_blocks = nn.ModuleList()
+        # By block: channels that come from below; the others were left by the way down.
+        self.from_below: list[int] = []
         for level, multiple in reversed(list(enumerate(config.channel_mult))):
             for index in range(config.num_res_blocks + 1):
+                self.from_below.append(channels)
                 blocks = [residual(channels + widths.pop(), multiple * base)]
                 channels = multiple * base
                 if factor in config.attention_resolutions:
