@@ -273,16 +273,15 @@ class ExportController(PageController):
             page.sound.isChecked(),
             page.detail.isChecked(),
             page.overwrite.isChecked(),
-            self._results(versions),
+            self._results(),
             self._figures(versions),
         )
 
-    def _results(self, versions: Sequence[Version]) -> Path | None:
-        """The folder that a report is made of: the run's, else the analysis'."""
+    def _results(self) -> Path | None:
+        """The folder that a report is made of, once there is something in it."""
         project = self.context.project
-        if versions and versions[0].run:
-            return Path(versions[0].source).parent
-        return project.project.folder if project.project is not None and project.analysis else None
+        something = bool(project.analysis) or bool(project.finished_runs())
+        return project.project.folder if project.project is not None and something else None
 
     def _figures(self, versions: Sequence[Version]) -> dict[str, float]:
         """What was measured of the run, for its stamp."""
@@ -328,6 +327,8 @@ class ExportController(PageController):
             return
         project = self.context.project
         name = Path(self.view.out.text().strip()).name
+        # A report reads what is on disk.
+        project.save()
         record = project.add_export(project.new_id(self._kind().id, "exports"), name, job)
         self._start(record.id, job)
         self._named = True

@@ -48,7 +48,7 @@ class Wish:
         streams: Whether sound and subtitles are copied.
         detail: Whether a magnified detail is shown side by side.
         overwrite: Whether an existing output may be replaced.
-        folder: Of the results that a report shows.
+        folder: Of the project, where it has results that a report can show.
         figures: Measured figures of the version, for the stamp.
     """
 
@@ -91,7 +91,7 @@ class Kind:
         """File name without its ending."""
         clip = Path(wish_clip.path).stem if wish_clip is not None and "clip" in self.needs else project
         words = [clip]
-        if len(versions) == 1:
+        if len(versions) == 1 and self.needs:
             words.append("full-precision" if versions[0].id == FP else versions[0].label)
         if self.suffix:
             words.append(self.suffix)
@@ -207,8 +207,8 @@ KINDS: dict[str, Kind] = {
         Kind(
             "report",
             "HTML report",
-            "One file with tables, charts and pictures, readable offline.",
-            frozenset({"run"}),
+            "One file with tables, charts and figures of all runs of the project, readable offline.",
+            frozenset(),
             _report,
             ending=".html",
             suffix="report",
@@ -222,7 +222,8 @@ def told(job: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     if "content" in result:
         content = result["content"]
         bits, size = content["effective_bits"], content["bytes"]["file"]
-        return f"{size / 1e6:.2f} MB, {bits['all']:.2f} effective bits, {', '.join(content['execution'])}"
+        weights = f"{bits['all']:.2f} effective bits a weight ({bits['codes']:.2f} of them codes)"
+        return f"{size / 1e6:.2f} MB, {weights}, runs here as: {' / '.join(content['execution'])}"
     if "frames" in result:
         parts = [f"{result['frames']} frames of {result['width']}x{result['height']}"]
         if result.get("duration") is not None:

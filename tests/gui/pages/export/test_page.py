@@ -117,14 +117,18 @@ def test_a_checkpoint_takes_the_measured_figures_with_it(page):
     assert page.view.run.isVisible()
 
 
-def test_pictures_and_report(page, tmp_path):
+def test_pictures_and_report(page):
     choose(page, "images")
     job = page.job()
     assert (job.codec, Path(job.out).suffix) == ("png", "")
     choose(page, "report")
     job = page.job()
     assert isinstance(job, ReportJob)
-    assert job.folder == str(tmp_path / "run")
+    project = page.context.project.project
+    assert job.folder == str(project.folder)
+    assert job.out.endswith("p_report.html")
+    add(page)
+    assert "w4a4-1" in (project.folder / "project.json").read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS)
