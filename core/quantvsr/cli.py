@@ -101,7 +101,8 @@ def _help(setting: Option, default: Any) -> str:
     text = setting.help[:1].lower() + setting.help[1:].rstrip(".")
     if default in (None, dataclasses.MISSING, (), False, True):
         return text.replace("%", "%%")
-    return f"{text} (default: {default})".replace("%", "%%")
+    shown = " ".join(map(setting.kind.show, default)) if setting.many else default
+    return f"{text} (default: {shown})".replace("%", "%%")
 
 
 def job_from_arguments(arguments: Sequence[str]) -> tuple[Job, argparse.Namespace]:

@@ -10,6 +10,7 @@ from quantvsr.jobs.upscale import UpscaleJob  # isort: skip
 from quantvsr.jobs.estimate import EstimateJob  # isort: skip
 from quantvsr.jobs.compare import CompareJob  # isort: skip
 from quantvsr.jobs.demo import DemoJob  # isort: skip
+from quantvsr.jobs.methods import MethodsJob  # isort: skip
 from quantvsr.jobs.sweep import SweepJob  # isort: skip
 from quantvsr.jobs.measure import MeasureJob  # isort: skip
 from quantvsr.jobs.preview import PreviewJob  # isort: skip
@@ -39,6 +40,7 @@ __all__ = [
     "Job",
     "LayerJob",
     "MeasureJob",
+    "MethodsJob",
     "PreviewJob",
     "ProbeJob",
     "QuantizeJob",

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from quantvsr import cli
 from quantvsr.calibration.refine_config import RefineConfig
 from quantvsr.errors import BadInput
 from quantvsr.methods import get_method, methods
@@ -104,3 +105,17 @@ def test_ranks_of_the_switches():
 def test_unknown_names_are_told_with_what_there_is(name, words):
     with pytest.raises(BadInput, match=words.replace("'", ".").replace("+", ".")):
         get_method(name)
+
+
+def test_the_list_for_the_command_line(capsys):
+    assert cli.main(["methods"]) == 0
+    shown = capsys.readouterr().out
+    for words in (
+        "svdquant",
+        "Li et al., ICLR 2025",
+        "+no-bias",
+        "Simplified: Weights are rounded to nearest",
+    ):
+        assert words in shown
+    assert cli.main(["methods", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["methods"]) == NAMES
