@@ -191,6 +191,14 @@ def test_a_comparison_shows_figures_sizes_and_times(comparison_folder):
     assert figures["lowbit"]["psnr_fp"] == 39.2
 
 
+def test_a_comparison_may_name_its_versions(comparison_folder):
+    content = json.loads((comparison_folder / "metrics.json").read_text())
+    content["labels"] = {"lowbit": "W4A4 SVDQuant"}
+    (comparison_folder / "metrics.json").write_text(json.dumps(content))
+    labels = {entry.key: entry.title for entry in read_folder(comparison_folder).entries}
+    assert labels["lowbit"] == "SVDQuant W4A4" and labels["fp"] == "Full precision"
+
+
 def test_a_model_shows_layers_and_size(model_folder):
     report = read_folder(model_folder)
     (layers,) = report.layers
@@ -230,6 +238,13 @@ def test_a_project_shows_its_runs(tmp_path, write_model):
         "preset quick",
     ):
         assert expected in words, expected
+
+
+def test_a_model_without_ranks(model_folder):
+    for name in ("ranks.json", "complexity.npz", "refinement.json"):
+        (model_folder / name).unlink()
+    words = page(model_folder).text
+    assert "QuantVSR W4A4" in words and "Bits a weight" in words and "Layers" not in words
 
 
 def test_an_analysis_alone(model_folder):

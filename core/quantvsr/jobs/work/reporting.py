@@ -24,7 +24,7 @@ def write_report(job: ReportJob, progress: Progress) -> ReportResult:
         raise BadInput(f"{target} is a folder; --out of 'report' is a file such as {target / FILE}.")
     progress.check()
     progress.report(0.0, "reading")
-    report = read_folder(folder, pictures=job.pictures)
+    report = read_folder(folder, pictures=job.pictures, progress=progress.stage("read", 0.0, 0.6))
     if job.title:
         report = replace(report, title=job.title)
     progress.check()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from quantvsr.errors import BadInput
 from quantvsr.metrics import metrics
+from quantvsr.progress import Progress
 from quantvsr.report.data import Clip, Entry, Pictures, Report, written
 from quantvsr.report.pictures import load_picture, shrink
 from quantvsr.report.sources.reading import (
@@ -33,7 +34,7 @@ _SHARE, _LARGEST = 4, 256
 _BITLESS = ("gt", "bicubic", "fp")
 
 
-def read(folder: Path, pictures: bool) -> Report:
+def read(folder: Path, pictures: bool, progress: Progress) -> Report:
     """Read it.
 
     Raises:
@@ -42,18 +43,19 @@ def read(folder: Path, pictures: bool) -> Report:
     path = folder / FILE
     content = read_object(path)
     try:
-        return _report(folder, content, pictures)
+        return _report(folder, content, pictures, progress)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({error}); run 'quantvsr compare' again.") from error
 
 
-def _report(folder: Path, content: Mapping[str, Any], pictures: bool) -> Report:
+def _report(folder: Path, content: Mapping[str, Any], pictures: bool, progress: Progress) -> Report:
     header = checkpoint_header(folder / CHECKPOINT)
     meta = header.get("meta") or {}
-    label = method_title(meta.get("method"))
+    given = str((content.get("labels") or {}).get("lowbit") or "").removeprefix(f"{content['bits']} ")
+    label = given or method_title(meta.get("method"))
     entries = [_entry(name, content, label) for name in ("gt", "bicubic", *content["versions"])]
     layers = read_layers(folder, f"{label} {content['bits']}")
-    clip = _clip(folder, content, pictures)
+    clip = _clip(folder, content, pictures, progress)
     facts = [
         ("Program", f"QuantVSR Studio {content['program']}"),
         ("Execution", str(content["execution"])),
@@ -109,7 +111,7 @@ def _figures(version: str, content: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _clip(folder: Path, content: Mapping[str, Any], pictures: bool) -> Clip:
+def _clip(folder: Path, content: Mapping[str, Any], pictures: bool, progress: Progress) -> Clip:
     frames = folder / "frames"
     height, width = int(content["height"]), int(content["width"])
     names = [name for name in ("lq", "gt", *content["versions"]) if (frames / name).is_dir()]
@@ -122,7 +124,9 @@ def _clip(folder: Path, content: Mapping[str, Any], pictures: bool) -> Clip:
             side = min(max(min(height, width) // _SHARE, 96), _LARGEST, height, width)
             region = busiest_region(guide, side, min(side * 4 // 3, width))
             row = region.y + region.height // 2
-            shown = {name: _pictures(frames / name, middle, region, row, height, width) for name in names}
+            for number, name in enumerate(names):
+                progress.report(number / len(names), f"pictures of {name}")
+                shown[name] = _pictures(frames / name, middle, region, row, height, width, progress)
             if "lq" in shown:
                 # Enlarged as a yardstick; the input itself is shown by it.
                 shown["bicubic"] = shown.pop("lq")
@@ -157,10 +161,13 @@ def _full(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
     return np.rint(enlarged.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _pictures(folder: Path, middle: int, region: Region, row: int, height: int, width: int) -> Pictures:
+def _pictures(
+    folder: Path, middle: int, region: Region, row: int, height: int, width: int, progress: Progress
+) -> Pictures:
     followed = Slice(row)
     crop = thumb = None
     for number, path in enumerate(_files(folder)):
+        progress.check()
         picture = load_picture(path)
         if picture is None:
             continue
@@ -175,4 +182,4 @@ def _pictures(folder: Path, middle: int, region: Region, row: int, height: int, 
     return Pictures(crop, lines if lines.size else None, thumb)
 
 
-SOURCE = Source(FILE, read)
+SOURCE = Source((FILE,), read)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from quantvsr.errors import BadInput
 from quantvsr.hashing import hash_file
+from quantvsr.progress import Progress
 from quantvsr.report.data import Entry, Report, written
 from quantvsr.report.sources.reading import (
     CHECKPOINT,
@@ -15,8 +16,10 @@ from quantvsr.report.sources.reading import (
     settings_rows,
 )
 
+RANKS = "ranks.json"
 
-def read(folder: Path, pictures: bool) -> Report:
+
+def read(folder: Path, pictures: bool, progress: Progress) -> Report:
     """Read it.
 
     Raises:
@@ -26,9 +29,9 @@ def read(folder: Path, pictures: bool) -> Report:
     header = checkpoint_header(checkpoint)
     meta = header.get("meta") or {}
     layers = read_layers(folder, "The model")
-    if layers is None:
-        raise BadInput(f"{folder / 'ranks.json'} holds no ranks; run 'quantvsr quantize' or 'analyze' again.")
-    bits = str(meta.get("bits", optional_object(folder / "ranks.json").get("bits") or ""))
+    if layers is None and not header:
+        raise BadInput(f"{folder / RANKS} holds no ranks; run 'quantvsr quantize' or 'analyze' again.")
+    bits = str(meta.get("bits") or optional_object(folder / RANKS).get("bits") or "")
     label = method_title(meta.get("method"))
     entries, hashes = _entries(checkpoint, header, label, bits, folder)
     clips = meta.get("clips") or []
@@ -40,10 +43,10 @@ def read(folder: Path, pictures: bool) -> Report:
     }
     return Report(
         title=f"Quantized model {folder.resolve().name}" if entries else f"Analysis {folder.resolve().name}",
-        subtitle=f"{label} {bits}".strip() if entries else f"{len(layers.names)} layers",
-        measured=written(checkpoint if entries else folder / "ranks.json"),
+        subtitle=f"{label} {bits}".strip() if entries else f"{len(layers.names) if layers else 0} layers",
+        measured=written(checkpoint if entries else folder / RANKS),
         entries=tuple(entries),
-        layers=(layers,),
+        layers=() if layers is None else (layers,),
         sensitivity=optional_object(folder / "sensitivity.json") or None,
         facts=tuple(settings_rows(known)),
         hashes=tuple(hashes),
@@ -76,4 +79,4 @@ def _entries(
     return [entry], hashes
 
 
-SOURCE = Source("ranks.json", read)
+SOURCE = Source((RANKS, CHECKPOINT), read)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from quantvsr.errors import BadInput
+from quantvsr.progress import Progress
 from quantvsr.report.data import Entry, Layers, Report, written
 from quantvsr.report.sources.reading import Source, optional_object, read_layers, read_object, settings_rows
 
@@ -12,7 +13,7 @@ FILE = "project.json"
 _DONE = "done"
 
 
-def read(folder: Path, pictures: bool) -> Report:
+def read(folder: Path, pictures: bool, progress: Progress) -> Report:
     """Read it.
 
     Raises:
@@ -86,4 +87,4 @@ def _facts(content: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> tup
     return tuple(rows)
 
 
-SOURCE = Source(FILE, read)
+SOURCE = Source((FILE,), read)

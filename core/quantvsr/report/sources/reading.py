@@ -12,6 +12,7 @@ from quantvsr.calibration.table import ComplexityTable
 from quantvsr.errors import BadInput
 from quantvsr.files import read_json
 from quantvsr.methods import get_method
+from quantvsr.progress import Progress
 from quantvsr.report.data import Layers, Report, Stage
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -23,12 +24,12 @@ class Source:
     """A kind of results folder.
 
     Attributes:
-        file: The file by which it is recognised.
-        read: Reads it: folder, whether with pictures.
+        files: It is recognised by any of these.
+        read: Reads it: folder, whether with pictures, progress.
     """
 
-    file: str
-    read: Callable[[Path, bool], Report]
+    files: tuple[str, ...]
+    read: Callable[[Path, bool, Progress], Report]
 
 
 def read_object(path: Path) -> dict[str, Any]:

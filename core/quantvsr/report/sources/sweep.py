@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from quantvsr.errors import BadInput
+from quantvsr.progress import Progress
 from quantvsr.report.data import Clip, Entry, Layers, Pictures, Report, written
 from quantvsr.report.pictures import load_picture
 from quantvsr.report.sources.reading import Source, optional_object, read_layers, read_object, settings_rows
@@ -12,7 +13,7 @@ from quantvsr.report.sources.reading import Source, optional_object, read_layers
 FILE = "results.json"
 
 
-def read(folder: Path, pictures: bool) -> Report:
+def read(folder: Path, pictures: bool, progress: Progress) -> Report:
     """Read it.
 
     Raises:
@@ -23,22 +24,26 @@ def read(folder: Path, pictures: bool) -> Report:
     if content.get("format") != "quantvsr-results":
         raise BadInput(f"{path} holds no results of a sweep; run 'quantvsr sweep' again.")
     try:
-        return _report(folder, content, pictures)
+        return _report(folder, content, pictures, progress)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({error}); run 'quantvsr sweep' again.") from error
 
 
-def _report(folder: Path, content: Mapping[str, Any], pictures: bool) -> Report:
+def _report(folder: Path, content: Mapping[str, Any], pictures: bool, progress: Progress) -> Report:
     methods, machine = content["methods"], content["machine"]
     entries = [_entry(each, methods) for each in content["entries"]]
     full = [entry for entry in entries if entry.key == "fp"]
-    clips = tuple(_clip(clip, content["entries"], folder, pictures) for clip in content["clips"])
+    clips = []
+    for clip in content["clips"]:
+        progress.check()
+        clips.append(_clip(clip, content["entries"], folder, pictures))
+        progress.report(len(clips) / len(content["clips"]), clip["name"])
     model = content["model"]
     return Report(
         title="Methods compared",
         subtitle=f"{model['name']} model, {len(clips)} clip{'s' * (len(clips) != 1)}, {_bits(entries)}",
         measured=written(folder / FILE),
-        clips=clips,
+        clips=tuple(clips),
         entries=(*_yardsticks(content["clips"]), *full, *_by_bits(entries)),
         metrics=content["metrics"],
         methods=tuple(methods.values()),
@@ -197,4 +202,4 @@ def _notes(content: Mapping[str, Any], methods: Mapping[str, Any]) -> tuple[str,
     return tuple(notes)
 
 
-SOURCE = Source(FILE, read)
+SOURCE = Source((FILE,), read)
