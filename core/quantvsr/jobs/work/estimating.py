@@ -37,10 +37,11 @@ from quantvsr.upscale.plan import make_plan
 
 _EDGE = 32
 # Cost of one of these in calls of the full-precision denoiser on the same pixels.
-OBSERVE = 4.0  # statistics of one sample
-PREPARE = 60.0  # start values of all layers
-UPDATE = 8.0  # an update with one sample: quantized forward, backward, optimizer
-EVALUATE = 2.5  # a look at one held-out sample
+OBSERVE = 2.0  # statistics and expected errors of one sample
+PREPARE = 100.0  # start values of all layers
+UPDATE = 6.0  # an update of the branch with one sample: quantized forward, backward, optimizer
+BIAS_UPDATE = 2.5  # an update of the bias
+EVALUATE = 1.5  # a look at one held-out sample
 QUANTIZED = 2.0  # a call with quantized layers, simulated
 # Memory of a training step per pixel, in that of a full-precision call.
 TRAINING_MEMORY = 12.0
@@ -210,9 +211,12 @@ def _quantize(job: Job, probe: Probe) -> Sum:
     seconds = 3 * probe.opening + recording + samples * OBSERVE * call
     if samples:
         training = get_method(job.method).recipe.training(budget_of(job).refine)
-        updates = training.updates + training.bias_updates + training.layer_updates
+        updates = training.updates + training.bias_updates
+        trained_calls = (
+            training.updates + training.layer_updates
+        ) * UPDATE + training.bias_updates * BIAS_UPDATE
         looks = updates / max(training.evaluate_every, 1) * training.held_samples if training.holdout else 0
-        seconds += call * (PREPARE + updates * training.accumulation * UPDATE + looks * EVALUATE)
+        seconds += call * (PREPARE + trained_calls * training.accumulation + looks * EVALUATE)
     # Factors, their gradients and the optimizer's two moments; two snapshots hold most of that as well.
     trained = weights * 0.15 * 4
     extra = TRAINING_MEMORY * probe.extra * pixels / probe.pixels + weights * 4 + 4 * trained
