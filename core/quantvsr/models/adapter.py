@@ -32,6 +32,8 @@ class VSRAdapter(ABC):
         source: Folder or file the model came from.
         device: Where it runs.
         notes: What the user should know about the opened model, a sentence each.
+        carriers: Types that the denoiser can be cast to, apart from its quantized layers; its inputs are cast
+            by whoever calls it.
     """
 
     name: str
@@ -45,6 +47,7 @@ class VSRAdapter(ABC):
     source: Path
     device: torch.device
     notes: tuple[str, ...] = ()
+    carriers: tuple[torch.dtype, ...] = (torch.float32,)
 
     @abstractmethod
     def layout(self, layer_name: str) -> str:

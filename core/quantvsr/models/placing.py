@@ -1,13 +1,63 @@
 """Where and how precisely networks run: helpers that several models share."""
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from quantvsr.errors import QuantVSRError
+
 _SMALL = 16 * 2**30
+
+
+def weight_bytes(networks: Iterable[nn.Module]) -> int:
+    """Bytes of the weights in single precision; the networks may lie on the meta device."""
+    return sum(4 * value.numel() for network in networks for value in network.state_dict().values())
+
+
+def check_memory(needed: int, device: torch.device, what: str) -> None:
+    """Say that a model does not fit before minutes are spent on loading it.
+
+    Args:
+        needed: Bytes of weights.
+        device: Where they shall be in the end; they pass through main memory.
+        what: The model, for the message.
+
+    Raises:
+        QuantVSRError: There is too little free memory.
+    """
+    for place, free, remedy in (
+        ("main memory", _free_memory(), "close other programs"),
+        (str(device), _free_on(device), "close other programs or use --device cpu"),
+    ):
+        if free is not None and free < needed:
+            raise QuantVSRError(
+                f"{what} needs {needed / 1e9:.1f} GB of {place} for its weights alone and "
+                f"{free / 1e9:.1f} GB are free; {remedy}."
+            )
+
+
+def _free_memory() -> int | None:
+    """Bytes that programs may still take; None where the system does not tell."""
+    try:
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _free_on(device: torch.device) -> int | None:
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
 
 
 def is_small(device: torch.device) -> bool:

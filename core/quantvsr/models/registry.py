@@ -9,6 +9,7 @@ import torch
 
 from quantvsr.errors import BadModel
 from quantvsr.hashing import hash_file, hash_json, hash_path
+from quantvsr.models import hub
 from quantvsr.models.adapter import Recognition, VSRAdapter
 from quantvsr.models.unknown import explain
 from quantvsr.resources import resource
@@ -52,8 +53,18 @@ def register_family(family: ModelFamily) -> None:
 
 
 def model_path(reference: str | Path) -> Path:
-    """Folder or file behind a reference; `bundled` is the model that comes with the program."""
-    return resource(BUNDLED_FOLDER) if str(reference) == BUNDLED else Path(reference)
+    """Folder or file behind a reference.
+
+    `bundled` is the model that comes with the program, `hub:owner/name` one in the hub's local cache.
+
+    Raises:
+        BadModel: The hub's cache does not have it.
+    """
+    if str(reference) == BUNDLED:
+        return resource(BUNDLED_FOLDER)
+    if str(reference).startswith(hub.PREFIX):
+        return hub.cached(str(reference))
+    return Path(reference)
 
 
 def recognise(reference: str | Path) -> Recognition:

@@ -23,6 +23,7 @@ class CompactAdapter(VSRAdapter):
     size_multiple = 4
     noise_channels = 48
     default_steps = 4
+    carriers = (torch.float32, torch.bfloat16, torch.float16)
     # The first and last convolution, as in the paper, and the time embedding, which is a few kilobytes.
     default_exclude = ("conv_in", "conv_out", "time_embed.*")
 

@@ -23,7 +23,7 @@ from quantvsr.models.mgld.files import (
 from quantvsr.models.mgld.flow import DisFlow, FlowEstimator, RaftFlow
 from quantvsr.models.mgld.networks import Networks
 from quantvsr.models.mgld.pipeline import MGLDPipeline
-from quantvsr.models.placing import is_small
+from quantvsr.models.placing import check_memory, is_small, weight_bytes
 from quantvsr.models.weights import read_tensors, with_prefix
 
 LICENCE = "MGLD-VSR's published weights are under a non-commercial licence; read it where you got them."
@@ -45,14 +45,19 @@ class Opened:
     notes: tuple[str, ...]
 
 
-def open_files(path: Path) -> Opened:
+def open_files(path: Path, device: torch.device) -> Opened:
     """Load a folder, or the main file with the others beside it.
 
-    Keys and shapes of all files are checked before any weight is read. A text context that had to be
-    computed is stored beside the model.
+    Keys and shapes of all files, and the memory, are checked before any weight is read. A text context that
+    had to be computed is stored beside the model.
+
+    Args:
+        path: Folder or file.
+        device: Where the model shall run; it is opened on the processor all the same.
 
     Raises:
         BadModel: A file is missing, damaged, or another model's.
+        QuantVSRError: There is too little memory.
     """
     files = find_files(path)
     main = files.need("main", "mgldvsr_unet.ckpt (UNet and structural encoder)")
@@ -66,6 +71,8 @@ def open_files(path: Path) -> Opened:
     networks = Networks.skeleton(config)
     check_keys(files.shapes["main"], networks.main_parts(), str(main))
     check_keys(files.shapes["video"], networks.video_parts(), str(video))
+
+    check_memory(weight_bytes((networks.unet, networks.structural)), device, str(files.folder))
 
     tensors = read_tensors(main)
     texts = {key: tensors.pop(key) for key in list(tensors) if key.startswith(TEXT)}
