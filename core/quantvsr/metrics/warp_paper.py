@@ -49,8 +49,8 @@ def _raft(path: Path, device: str) -> "RaftFlow":
         "Warping error, mode `paper`. As mode `dis` (Lai et al., ECCV 2018: later frame drawn back along "
         "the flow, squared difference, mean over RGB in 0..1 and visible pixels, mean over pairs, times "
         "1000), but with a learned flow, RAFT (10 iterations), found on each measured clip itself, as "
-        "tables that also hold clips without ground truth must. Published tables use FlowNet2 or RAFT and "
-        "do not say more; compare only figures of one program."
+        "tables that also hold clips without ground truth must. Lai et al. use FlowNet2, whose licence is "
+        "not permissive; other tables seldom name their flow: compare only figures of one program."
     ),
 )
 class WarpErrorPaper(WarpError):
