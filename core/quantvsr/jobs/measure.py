@@ -73,14 +73,16 @@ class MeasureJob(Job):
     reference: str | None = option(
         PATH, "Ground truth, or the full-precision result, to compare with.", default=None
     )
-    metrics: tuple[str, ...] = option(TEXT, "Names of metrics.", default=(), many=True)
+    metrics: tuple[str, ...] = option(
+        TEXT, "Names of metrics, such as psnr, ssim, warp_error, lpips.", default=(), many=True
+    )
     border: int = option(INTEGER, "Pixels left out on every side.", default=0, least=0, most=4096)
     start: int = option(INTEGER, "First frame of CLIP, counted from 0.", default=0, least=0)
     reference_start: int | None = option(
         INTEGER, "First frame of the reference; --start if left out.", default=None, least=0
     )
     frames: int | None = option(INTEGER, "Number of frames; all if left out.", default=None, least=1)
-    device: str = option(TEXT, "Where networks run: auto, cpu, cuda, ...", default="auto")
+    device: str = option(TEXT, "Where networks run: auto, cpu, cuda or cuda:1.", default="auto")
     weights: str | None = option(
         PATH, "Folder with weight files of metrics; QUANTVSR_WEIGHTS if left out.", default=None
     )

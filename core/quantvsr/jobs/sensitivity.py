@@ -73,7 +73,7 @@ class SensitivityJob(ModelSettings):
     windows: int = option(INTEGER, "Windows of frames, one after the other.", default=1, least=1, most=64)
     region: tuple[int, ...] = option(
         INTEGER,
-        "X Y WIDTH HEIGHT in pixels of the enlarged picture; the 96x96 with most edges if left out.",
+        "Left, top, width and height in pixels of the enlarged picture; the busiest 96x96 if left out.",
         default=(),
         many=True,
         least=0,
@@ -90,7 +90,7 @@ class SensitivityJob(ModelSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.region) not in (0, 4):
-            raise BadInput(f"--region takes four numbers, X Y WIDTH HEIGHT, not {len(self.region)}.")
+            raise BadInput(f"--region takes four numbers (left, top, width, height), not {len(self.region)}.")
 
     def run(self, progress: Progress) -> SensitivityResult:
         """Run it."""
