@@ -16,6 +16,20 @@ from quantvsr.quant.config import PROFILES, LayerQuantConfig
 if TYPE_CHECKING:
     from quantvsr.calibration.ranks import RankSettings
 
+# What it means to take an improvement back.
+_PUBLISHED = {
+    "activation_granularity": "one activation range per tensor",
+    "parts": "channels in two halves",
+    "rotation": "rotation only where a Hadamard matrix is known",
+    "low_rank_basis": "branch from the weight",
+    "range_holds_zero": "ranges need not hold zero",
+    "scale_floor": "absolute floor of scales",
+    "weight_range": "weight ranges frozen at the start",
+    "weight_clip_search": "weight ranges from minimum to maximum",
+    "activation_clip": "activation ranges from minimum to maximum",
+    "activation_shift": "no activation shift",
+    "at_rest": "stored in single precision",
+}
 # Where the profiles differ without an effect on the picture of a model whose layers all fit.
 _NO_EFFECT = ("profile", "exclude_by_prefix", "keep_dtype", "cap_rank", "honour_padding")
 
@@ -117,7 +131,8 @@ class QuantVSR(Recipe):
         found["published-training"] = turn("published training", published_training=True)
         for name in improvements():
             found[f"published-{name.replace('_', '-')}"] = Switch(
-                f"published {name.replace('_', ' ')}", lambda recipe, name=name: _set_back(recipe, name)
+                _PUBLISHED.get(name, f"published {name.replace('_', ' ')}"),
+                lambda recipe, name=name: _set_back(recipe, name),
             )
         return found
 
