@@ -46,7 +46,8 @@ def leading_directions(moment: Tensor, rank: int) -> Tensor:
     Returns:
         (rank, C), orthonormal rows, float32, largest first; each row's largest entry is positive.
     """
-    vectors = torch.linalg.eigh(moment.float()).eigenvectors.flip(1)[:, :rank].T
+    # In single precision it fails to converge for inputs that are the same everywhere (one sampling step).
+    vectors = torch.linalg.eigh(moment.double()).eigenvectors.float().flip(1)[:, :rank].T
     # The sign of an eigenvector is arbitrary: fixed, so that it does not depend on the library.
     place = vectors.abs().argmax(1, keepdim=True)
     return (vectors * vectors.gather(1, place).sign()).contiguous()
