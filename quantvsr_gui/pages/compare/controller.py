@@ -284,6 +284,8 @@ class CompareController(PageController):
         page.mode_buttons[view.mode].setChecked(True)
         page.difference.setCurrentIndex(page.difference.findData(view.difference))
         page.gain.setCurrentIndex(page.gain.findData(view.gain))
+        if page.reference.findData(view.reference) >= 0:
+            page.reference.setCurrentIndex(page.reference.findData(view.reference))
         page.loupe.setChecked(view.loupe)
         page.slice.setChecked(view.line is not None)
         page.turn.setChecked(view.vertical)
@@ -501,7 +503,8 @@ class CompareController(PageController):
         self.screen.frame = min(max(self.screen.frame, first), stop - 1)
         self._show_all()
         if result.get("rendered"):
-            took = duration(float(result.get("seconds", 0)))
+            seconds = float(result.get("seconds", 0))
+            took = f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
             self.view.status.setText(f"{result['rendered']} frames in {took}")
         else:
             self.view.status.setText("")
@@ -517,7 +520,8 @@ class CompareController(PageController):
         page.status.setVisible(busy or bool(page.status.text()))
         for made in (page.render_button, page.whole_button):
             made.setEnabled(self._can_render() and not busy)
-            made.setVisible(self._has_clip())
+            # In the same place as the progress, so that nothing moves.
+            made.setVisible(self._has_clip() and not busy)
         if not busy:
             page.progress.setValue(0)
         self.context.actions.refresh()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from quantvsr_gui.shell.tokens import DARK, Tokens
 from quantvsr_gui.widgets.card import row
@@ -104,6 +104,7 @@ class CurvesPanel(QWidget):
         self.measure_button = button("Measure rendered frames", tip="Measure the frames that are rendered")
         self.measure_button.clicked.connect(self.wanted)
         self.means = label("", "muted")
+        self.means.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.plot = pg.PlotWidget(axisItems={"bottom": _FrameAxis("bottom")})
         self.plot.setAccessibleName("Figures of each frame")
         self.plot.setMenuEnabled(False)
@@ -219,6 +220,7 @@ class CurvesPanel(QWidget):
         ]
         words = f"mean  {'    '.join(parts)}    ({figure.better} is better)" if parts else "no figures yet"
         self.means.setText(words)
+        self.means.setToolTip(words)
 
     def _fill(self, figure: Figure) -> None:
         frames = sorted({frame for curve in self._curves for frame in curve.values})

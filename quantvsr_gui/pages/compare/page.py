@@ -24,6 +24,7 @@ from quantvsr_gui.pages.compare.state import MODES, SLOTS
 from quantvsr_gui.pages.compare.timeline import Scrubber
 from quantvsr_gui.widgets.card import row
 from quantvsr_gui.widgets.empty import EmptyState
+from quantvsr_gui.widgets.flow import FlowLayout
 from quantvsr_gui.widgets.text import button, label
 
 
@@ -73,7 +74,6 @@ class ComparePage(Page):
 
     def _make_content(self) -> QWidget:
         self.canvas = CompareCanvas()
-        self.zoom_label = label("", "muted")
         upper = QWidget()
         column = QVBoxLayout(upper)
         column.setContentsMargins(0, 0, 0, 0)
@@ -102,7 +102,8 @@ class ComparePage(Page):
         return self.splitter
 
     def _make_choices(self) -> QHBoxLayout:
-        self.clip_choice = combo("Clip", "The clip that is shown", 14)
+        self.clip_choice = combo("Clip", "The clip that is shown", 9)
+        self.clip_choice.setMinimumWidth(104)
         self.slot_choices: list[QComboBox] = []
         line = row(self.clip_choice, spacing=8)
         line.addSpacing(8)
@@ -111,6 +112,7 @@ class ComparePage(Page):
                 f"Version {slot + 1}", f"Version {slot + 1}; the key {slot + 1} shows it alone", 10
             )
             choice.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            choice.setMinimumWidth(88)
             number = QLabel(str(slot + 1))
             number.setProperty("look", "muted")
             line.addWidget(number)
@@ -118,31 +120,23 @@ class ComparePage(Page):
             self.slot_choices.append(choice)
         return line
 
-    def _make_tools(self) -> QHBoxLayout:
+    def _make_tools(self) -> FlowLayout:
         self.modes = QButtonGroup(self)
         self.mode_buttons = {}
-        line = QHBoxLayout()
-        line.setSpacing(4)
         for key, title in MODES.items():
             made = self.mode_buttons[key] = button(title)
             made.setCheckable(True)
             self.modes.addButton(made)
-            line.addWidget(made)
         self.mode_buttons["wipe"].setToolTip("Two versions in one place; drag the line between them")
         self.mode_buttons["single"].setToolTip("One version; the keys 1 to 4 blink between them")
-        line.addSpacing(12)
-        self.difference = combo("Difference", "Show how each version differs from another", 9)
+        self.difference = combo("Difference", "Show how each version differs from another", 12)
         for key, title in KINDS.items():
             self.difference.addItem(f"Difference: {title.lower()}" if key == "off" else title, key)
-        self.difference.setMinimumContentsLength(12)
-        self.gain = combo("Amplification", "What differences are multiplied by", 4)
+        self.gain = combo("Amplification", "What differences are multiplied by", 3)
         for gain in GAINS:
             self.gain.addItem(f"×{gain}", gain)
-        self.reference = combo("Reference", "The version that differences are taken against", 10)
         self.against = label("against", "muted")
-        for made in (self.difference, self.gain, self.against, self.reference):
-            line.addWidget(made)
-        line.addStretch(1)
+        self.reference = combo("Reference", "The version that differences are taken against", 12)
         self.loupe = button("Loupe", tip="The same few pixels of every version, large, with their values")
         self.loupe.setCheckable(True)
         self.slice = button("Slice", tip="Drag a line; below it is followed through time")
@@ -151,14 +145,20 @@ class ComparePage(Page):
         self.turn.setCheckable(True)
         self.fit_button = button("Fit", tip="Show the whole picture (F)")
         self.one_button = button("1:1", tip="One pixel of the picture is one of the screen (0)")
-        for made in (self.loupe, self.slice, self.turn):
-            line.addWidget(made)
-        line.addSpacing(8)
-        for made in (self.fit_button, self.one_button, self.zoom_label):
-            line.addWidget(made)
-        self.zoom_label.setMinimumWidth(56)
+        self.zoom_label = label("", "muted")
+        self.zoom_label.setMinimumWidth(48)
         self.zoom_label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        return line
+        flow = FlowLayout()
+        for group in (
+            tuple(self.mode_buttons.values()),
+            (self.difference, self.gain, self.against, self.reference),
+            (self.loupe, self.slice, self.turn, self.fit_button, self.one_button, self.zoom_label),
+        ):
+            holder = QWidget()
+            line = row(*group, spacing=4)
+            holder.setLayout(line)
+            flow.addWidget(holder)
+        return flow
 
     def _make_transport(self) -> QHBoxLayout:
         self.play_button = button("Play", tip="Play at the clip's own pace (Space)")
