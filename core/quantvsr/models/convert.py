@@ -51,13 +51,21 @@ def _compact(adapter: Any, folder: Path, dtype: torch.dtype) -> None:
 
 
 def _x4(adapter: Any, folder: Path, dtype: torch.dtype) -> None:
+    _with_text(adapter, folder, "StableDiffusionUpscalePipeline", dtype)
+
+
+def _stablevsr(adapter: Any, folder: Path, dtype: torch.dtype) -> None:
+    _with_text(adapter, folder, "StableVSRPipeline", dtype, controlnet=adapter.controlnet)
+
+
+def _with_text(adapter: Any, folder: Path, class_name: str, dtype: torch.dtype, **more: Any) -> None:
     parts = {
         "unet": adapter.denoiser.unet,
         "vae": adapter.vae,
         "scheduler": adapter.scheduler,
         "low_res_scheduler": adapter.low_res_scheduler,
     }
-    _parts(folder, parts, "StableDiffusionUpscalePipeline", dtype)
+    _parts(folder, parts | more, class_name, dtype)
     # Instead of the text encoder, what is made of it.
     save_file({CONTEXT_KEY: adapter.context.cpu().contiguous()}, folder / CONTEXT_FILE)
 
@@ -82,4 +90,5 @@ _WRITERS: dict[str, Writer] = {
     "mgld": _mgld,
     "sd-x4-upscaler": _x4,
     "ldm-super-resolution": _ldm,
+    "stablevsr": _stablevsr,
 }

@@ -27,5 +27,6 @@ def _family(name: str, title: str, class_name: str, module: str) -> ModelFamily:
 
 FAMILIES = (
     _family("sd-x4-upscaler", "Stable Diffusion x4 upscaler", "StableDiffusionUpscalePipeline", "sd_x4"),
-    _family("ldm-super-resolution", "Latent diffusion super-resolution", "LDMSuperResolutionPipeline", "ldm"),
+    _family("stablevsr", "StableVSR", "StableVSRPipeline", "stablevsr"),
+    _family("ldm-super-resolution", "Latent diffusion upscaler", "LDMSuperResolutionPipeline", "ldm"),
 )

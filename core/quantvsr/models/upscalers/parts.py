@@ -21,7 +21,7 @@ _NAMED = 3
 # Names of attention layers in folders that older versions of the library wrote.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 # Whose steps draw no random numbers: the same noise gives the same picture in every precision.
-_DETERMINISTIC = frozenset(
+DETERMINISTIC = frozenset(
     {
         "DDIMScheduler",
         "DEISMultistepScheduler",
@@ -92,8 +92,15 @@ def load_network(kind: type[Network], folder: Path, part: str, **changes: object
     return network.eval().requires_grad_(False)
 
 
-def load_scheduler(folder: Path, part: str = "scheduler") -> tuple[Any, str | None]:
+def load_scheduler(
+    folder: Path, part: str = "scheduler", known: frozenset[str] = DETERMINISTIC
+) -> tuple[Any, str | None]:
     """The scheduler of a pipeline, and a note where a deterministic one had to take its place.
+
+    Args:
+        folder: The pipeline's folder.
+        part: Its folder in there.
+        known: Schedulers that can be used; in the place of others comes DDIM. All can for other parts.
 
     Raises:
         BadModel: The description is missing or names no scheduler.
@@ -103,9 +110,9 @@ def load_scheduler(folder: Path, part: str = "scheduler") -> tuple[Any, str | No
     kind = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
     if not (isinstance(kind, type) and issubclass(kind, SchedulerMixin)):
         raise BadModel(f"{folder / part} names no scheduler of diffusers ({name}); get the folder again.")
-    if name in _DETERMINISTIC or part != "scheduler":
+    if part != "scheduler" or name in known:
         return cast(Any, kind).from_config(config), None
-    note = f"{name} draws noise of its own; DDIMScheduler with the same settings takes its place."
+    note = f"DDIMScheduler with the same settings takes the place of {name}, which cannot be used here."
     return DDIMScheduler.from_config(config), note
 
 

@@ -25,7 +25,7 @@ LICENCE = (
 # How much noise the low-quality frames get, as the pipeline's default.
 NOISE_LEVEL = 20
 # The library sets this value where a folder says another.
-_SCALING = 0.08333
+SCALING = 0.08333
 
 
 class X4Denoiser(nn.Module):
@@ -105,7 +105,7 @@ class X4Adapter(ImageUpscaler):
 
     def _decode(self, latents: Tensor) -> Tensor:
         # A frame at a time: at this size all at once would take gigabytes.
-        picture = self.vae.decode(latents / _SCALING, return_dict=False)[0]
+        picture = self.vae.decode(latents / SCALING, return_dict=False)[0]
         return (picture / 2 + 0.5).clamp(0, 1)
 
 
