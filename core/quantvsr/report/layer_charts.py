@@ -187,12 +187,13 @@ def sensitivity_chart(found: Mapping[str, Any]) -> Html | None:
     names = max(text_width(layer["name"], 12) for layer in layers) + 16
     low = min(0.0, *(layer["gain"] for layer in layers))
     high = max(0.01, *(layer["gain"] for layer in layers))
-    bottom = 24 + 22 * len(layers)
-    frame = Frame(names, 14, WIDTH - 200, bottom, (low, high * 1.02), (0, 1))
     kinds = series_of([layer["kind"] for layer in found["layers"]])
+    key, top = legend(names, 14, kinds, WIDTH - names - 20)
+    bottom = top + 24 + 22 * len(layers)
+    frame = Frame(names, top + 14, WIDTH - 200, bottom, (low, high * 1.02), (0, 1))
     parts: list[Html] = []
     for number, layer in enumerate(layers):
-        y = 18 + 22 * number
+        y = top + 18 + 22 * number
         a, b = sorted((frame.x(0.0), frame.x(layer["gain"])))
         told = f"{layer['name']} ({layer['kind']}, rank {layer['rank']})"
         parts += [
@@ -204,7 +205,8 @@ def sensitivity_chart(found: Mapping[str, Any]) -> Html | None:
     return svg(
         WIDTH,
         bottom + 48,
-        line(frame.x(0.0), 14, frame.x(0.0), bottom, "axis"),
+        key,
+        line(frame.x(0.0), top + 14, frame.x(0.0), bottom, "axis"),
         *parts,
         text(
             (names + WIDTH - 200) / 2,

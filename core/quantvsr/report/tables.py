@@ -104,17 +104,11 @@ def cost_table(entries: Sequence[Entry], frames: int) -> Html | None:
                 tag("td", "–" if saved is None else f"{saved:.2%}"),
                 tag("td", effective or "–"),
                 *(tag("td", duration(entry.seconds.get(name))) for name in names),
-                tag("td", duration(upscale / frames if upscale is not None and frames else None)),
+                tag("td", duration(None if upscale is None else upscale / frames)) if frames else None,
             )
         )
-    heads = [
-        "",
-        "Size of layers",
-        "Saved",
-        "Bits a weight",
-        *(name.capitalize() for name in names),
-        "A frame",
-    ]
+    heads = ["", "Size of layers", "Saved", "Bits a weight", *(name.capitalize() for name in names)]
+    heads += ["A frame"] if frames else []
     head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in heads)))
     return _scroll(tag("table", head, tag("tbody", *rows)))
 
