@@ -26,6 +26,7 @@ class Projects(QObject):
         messages: Where failures are shown.
         ask_files: Asks for paths.
         home: Folder where the copy of the bundled project is kept.
+        busy: Whether a job of the open project runs: it keeps its project.
     """
 
     def __init__(
@@ -35,10 +36,11 @@ class Projects(QObject):
         messages: Messages,
         ask_files: Callable[..., list[str]],
         home: Path,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(model)
         self._model, self._settings, self._messages = model, settings, messages
-        self._ask, self._home = ask_files, home
+        self._ask, self._home, self._busy = ask_files, home, busy
         model.save_failed.connect(self._save_failed)
         model.saved.connect(lambda: messages.clear("save"))
 
@@ -59,6 +61,8 @@ class Projects(QObject):
         again = current is not None and current.folder == folder.absolute()
         if again and current is not None and (not current.read_only or read_only):
             return True
+        if self._held():
+            return False
         try:
             project = Project.open(folder, read_only=read_only)
         except ProjectLocked as error:
@@ -98,6 +102,8 @@ class Projects(QObject):
 
     def new(self, folder: Path) -> bool:
         """Make a project and open it."""
+        if self._held():
+            return False
         try:
             project = Project.create(folder)
         except (QuantVSRError, OSError) as error:
@@ -130,7 +136,8 @@ class Projects(QObject):
 
     def close(self) -> None:
         """Close the project and show the start page."""
-        self._model.open(None)
+        if not self._held():
+            self._model.open(None)
 
     def take(self, paths: Sequence[Path]) -> list[Path]:
         """Open a dropped project; returns what is none."""
@@ -139,6 +146,14 @@ class Projects(QObject):
                 self.open(path)
                 return [other for other in paths if other != path]
         return list(paths)
+
+    def _held(self) -> bool:
+        """Whether the open project has to stay; says why."""
+        if not self._busy():
+            return False
+        text = "A job of this project is running; cancel it, or wait for it, before you open another one."
+        self._messages.show_message(text, "warning", key=_KEY)
+        return True
 
     def _show(self, project: Project) -> None:
         self._messages.clear(_KEY)

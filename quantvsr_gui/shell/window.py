@@ -79,7 +79,9 @@ class MainWindow(QMainWindow):
         ask = ask_files or (lambda kind, title, *more: dialogs.ask_files(self, kind, title, *more))
 
         self.messages = Messages()
-        self.projects = Projects(self.project, settings, self.messages, ask, home)
+        self.projects = Projects(
+            self.project, settings, self.messages, ask, home, lambda: self.engines.work.busy
+        )
         self.context = Context(
             self.project,
             self.engines,

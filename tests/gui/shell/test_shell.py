@@ -333,6 +333,17 @@ def test_closing_asks_while_a_job_runs(open_window, fake_engines, tmp_path: Path
     assert answers == []
 
 
+def test_a_project_whose_job_runs_stays_open(window, fake_engines, tmp_path: Path) -> None:
+    handle = fake_engines.work.submit(InfoJob())
+    handle.begin()
+    assert not window.projects.new(tmp_path / "other.qvsr")
+    window.projects.close()
+    assert window.project.project.name == "p"
+    assert "before you open another one" in window.messages.texts()[0]
+    handle.succeed({})
+    assert window.projects.new(tmp_path / "other.qvsr")
+
+
 def test_the_log_can_be_saved(open_window, fake_engines, tmp_path: Path) -> None:
     target = tmp_path / "log.txt"
     window = open_window(fake_engines, ask_files=lambda *_: [str(target)])
