@@ -32,13 +32,15 @@ class Encoder(nn.Module):
         top: Largest code; codes start at 0.
     """
 
-    matrix: Tensor | None
+    before: Tensor | None
     block: Tensor | None
-    signs: Tensor | None
+    matrix: Tensor | None
+    back: Tensor | None
+    after: Tensor | None
     offset: Tensor | None
     directions: Tensor | None
-    back: Tensor | None
     clip: Tensor | None
+    static: Tensor | None
     border: Tensor
 
     def __init__(self, layer: DualBranchLayer, carrier: torch.dtype) -> None:
@@ -50,35 +52,23 @@ class Encoder(nn.Module):
         self.holds_zero, self.floor = config.range_holds_zero, config.scale_floor
         self.low, high = code_range(self.bits, self.symmetric)
         self.top = high - self.low
-        rotation, offset = _affine(layer)
-        directions = None
-        if layer.basis == "activation" and layer.encoded is not None and len(layer.L2):
-            directions = layer.encoded.l2.detach()
-        found = _equal_blocks(rotation)
-        matrix = block = signs = back = None
-        self.signs_first = False
-        if found is not None:
-            block, signs, self.signs_first = found.block, found.signs, found.signs_first
-            if directions is not None:
-                back = directions @ rotation.T if found.signs_first else directions @ rotation.T * signs
-        elif directions is not None:
-            matrix = rotation - (rotation @ directions.T) @ directions
-        elif not torch.equal(rotation, torch.eye(len(rotation), device=rotation.device)):
-            matrix = rotation
-        for name, value in (("matrix", matrix), ("block", block), ("back", back), ("directions", directions)):
-            self._keep(name, value, carrier)
-        self._keep("signs", signs, carrier if self.signs_first else torch.float32)
-        self._keep(
-            "offset", offset if bool(offset.any()) else None, carrier if found is None else torch.float32
-        )
-        self._keep("border", offset, torch.float32)
+        plan = _plan(layer)
+        for name in ("before", "block", "matrix", "back", "directions"):
+            self._keep(name, getattr(plan, name), carrier)
+        for name in ("after", "offset", "border"):
+            self._keep(name, getattr(plan, name), torch.float32)
         clip = layer.activation_clip
-        if clip is not None:
-            clip = clip.detach().float().clamp(min=activations.SMALLEST_FACTOR)
-        self._keep("clip", clip, torch.float32)
+        self._keep(
+            "clip", None if clip is None else clip.clamp(min=activations.SMALLEST_FACTOR), torch.float32
+        )
+        self._keep("static", layer.activation_range, torch.float32)
 
     def _keep(self, name: str, value: Tensor | None, dtype: torch.dtype) -> None:
-        self.register_buffer(name, None if value is None else value.to(dtype).contiguous(), persistent=False)
+        self.register_buffer(
+            name,
+            None if value is None else value.detach().to(dtype).clone(memory_format=torch.contiguous_format),
+            persistent=False,
+        )
 
     def features(self, rows: Tensor) -> Tensor | None:
         """What the directions see of an input (..., C): (..., r); None without directions."""
@@ -89,20 +79,20 @@ class Encoder(nn.Module):
 
     def values(self, rows: Tensor, features: Tensor | None) -> Tensor:
         """What is to be coded, (..., C), contiguous float32 of its own, from rows (..., C) of the carrier."""
-        if self.block is None:
-            if self.matrix is None:
-                found = rows.to(torch.float32, copy=True)
-                return found if self.offset is None else found.add_(self.offset)
-            return F.linear(rows, self.matrix, self.offset).float()
-        flat = rows if self.signs is None or not self.signs_first else rows * self.signs
-        # The same block for all channels: one product over short rows.
-        found = torch.mm(flat.view(-1, len(self.block)), self.block).view(-1, rows.shape[-1])
+        flat = rows.view(-1, rows.shape[-1])
+        found = flat if self.before is None else flat * self.before
+        if self.matrix is not None:
+            found = F.linear(found, self.matrix)
+        elif self.block is not None:
+            # The same block for all channels: one product over short rows.
+            found = torch.mm(found.view(-1, len(self.block)), self.block).view(flat.shape)
         if self.back is not None:
             assert features is not None
-            found.addmm_(features.reshape(len(found), -1), self.back, alpha=-1)
-        found = found.float()
-        if self.signs is not None and not self.signs_first:
-            found.mul_(self.signs)
+            found = found.clone() if found is flat else found
+            found.addmm_(features.view(len(flat), -1), self.back, alpha=-1)
+        found = found.to(torch.float32, copy=found is flat)
+        if self.after is not None:
+            found.mul_(self.after)
         if self.offset is not None:
             found.add_(self.offset)
         return found.view(rows.shape)
@@ -122,6 +112,18 @@ class Encoder(nn.Module):
         Raises:
             BadInput: With `check_finite`, for NaN and infinity.
         """
+        if self.static is None:
+            lo, hi = self._dynamic(values, part, over, padded)
+        else:
+            lo, hi = (bound.reshape([1] * values.ndim) for bound in self.static[part])
+        if self.clip is not None:
+            lo, hi = lo * self.clip[part, 0], hi * self.clip[part, 1]
+        scale, zero_point = scale_and_zero_point(
+            lo, hi, self.bits, symmetric=self.symmetric, holds_zero=self.holds_zero, floor=self.floor
+        )
+        return scale, zero_point - self.low
+
+    def _dynamic(self, values: Tensor, part: int, over: Sequence[int], padded: bool) -> tuple[Tensor, Tensor]:
         lo, hi = _bounds(values, over)
         if self.check_finite and not bool((hi - lo).isfinite().all()):
             raise BadInput(
@@ -131,12 +133,7 @@ class Encoder(nn.Module):
         if padded:
             border = self.border_of(part)
             lo, hi = lo.clamp(max=border.amin()), hi.clamp(min=border.amax())
-        if self.clip is not None:
-            lo, hi = lo * self.clip[part, 0], hi * self.clip[part, 1]
-        scale, zero_point = scale_and_zero_point(
-            lo, hi, self.bits, symmetric=self.symmetric, holds_zero=self.holds_zero, floor=self.floor
-        )
-        return scale, zero_point - self.low
+        return lo, hi
 
     def split(self, values: Tensor) -> list[Tensor]:
         """Values part by part, each contiguous."""
@@ -174,47 +171,87 @@ def _bounds(values: Tensor, over: Sequence[int]) -> tuple[Tensor, Tensor]:
     return lo.amin(rest, keepdim=True), hi.amax(rest, keepdim=True)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """The stage before the codes, in the order of execution; None is left out.
+
+    Attributes:
+        before: (C,), factors of the channels.
+        block: (b, b), multiplied from the right with every b channels; or
+        matrix: (C, C), multiplied from the left.
+        back: (r, C), subtracted times the features.
+        after: (C,), factors.
+        offset: (C,), added.
+        border: (C,), the result for zero: `offset` even where that is zero.
+        directions: (r, C), of the features.
+    """
+
+    before: Tensor | None
+    block: Tensor | None
+    matrix: Tensor | None
+    back: Tensor | None
+    after: Tensor | None
+    offset: Tensor | None
+    border: Tensor
+    directions: Tensor | None
+
+
 @torch.no_grad()
-def _affine(layer: DualBranchLayer) -> tuple[Tensor, Tensor]:
-    """The stage before the codes without the directions: matrix (C, C) and offset (C,), float32."""
+def _plan(layer: DualBranchLayer) -> _Plan:
     channels, dim = layer.geometry.in_channels, layer.geometry.channel_dim
     units = torch.eye(channels, device=layer.weight.device)
     units = units.reshape(channels, channels, *[1] * layer.geometry.dims)
-    matrix = torch.cat(activations.rotate(layer, units), dim).reshape(channels, channels)
-    offset = torch.cat(activations.prepare(layer, torch.zeros_like(units[:1]))[0], dim).reshape(channels)
-    return matrix.float().T.contiguous(), offset.float()
+    rotation = torch.cat(activations.rotate(layer, units), dim).reshape(channels, channels).float().T
+    border = (
+        torch.cat(activations.prepare(layer, torch.zeros_like(units[:1]))[0], dim).reshape(channels).float()
+    )
+    offset = border if bool(border.any()) else None
+    directions = None
+    if layer.basis == "activation" and layer.encoded is not None and len(layer.L2):
+        directions = layer.encoded.l2
+    balance = layer.activation_balance
+    scaled = rotation if balance is None else rotation * balance
+    found = _equal_blocks(scaled)
+    if found is None:
+        matrix = rotation if directions is None else rotation - (rotation @ directions.T) @ directions
+        return _Plan(None, None, matrix, None, None, offset, border, directions)
+    block, before, after = found
+    back = None if directions is None else directions @ rotation.T / after
+    if balance is not None:
+        before = before / balance
+    return _Plan(
+        None if bool((before == 1).all()) else before,
+        None if len(block) == 1 else block,
+        None,
+        back,
+        None if bool((after == 1).all()) else after,
+        offset,
+        border,
+        directions,
+    )
 
 
-@dataclass(frozen=True)
-class _Blocks:
-    """A rotation as one block for all channels.
+def _equal_blocks(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Write a matrix (C, C) as `diag(after) B diag(before)`, B made of one block all along its diagonal.
 
-    Attributes:
-        block: (b, b), multiplied from the right.
-        signs: (C,), multiplied before or after it.
-        signs_first: Which of the two.
+    Returns:
+        The block, to be multiplied from the right, factors before and factors after it; None where the
+        matrix has no such form or only itself as the block.
     """
-
-    block: Tensor
-    signs: Tensor
-    signs_first: bool
-
-
-def _equal_blocks(rotation: Tensor) -> _Blocks | None:
-    """Take a rotation (C, C) apart; None where it has no equal diagonal blocks but itself."""
-    channels = len(rotation)
-    rows, columns = rotation.nonzero(as_tuple=True)
+    channels = len(matrix)
+    rows, columns = matrix.nonzero(as_tuple=True)
     for size in (n for n in range(1, channels) if channels % n == 0):
         if not bool((rows // size == columns // size).all()):
             continue
-        blocks = torch.stack([rotation[i : i + size, i : i + size] for i in range(0, channels, size)])
+        blocks = torch.stack([matrix[i : i + size, i : i + size] for i in range(0, channels, size)])
         for first in (False, True):
-            # Row by row, or column by column, up to a sign that the largest entry of the first block tells.
+            # Rows, or columns, of all blocks are alike up to the entry that is largest in the first block.
             along = blocks.mT if first else blocks
             place = along[0].abs().argmax(1).expand(len(blocks), 1, -1).mT
-            signs = along.gather(2, place).sign()
-            plain = along * signs
-            if bool((plain == plain[0]).all()):
-                block = plain[0] if first else plain[0].T
-                return _Blocks(block.contiguous(), signs.reshape(-1), first)
+            factors = along.gather(2, place)
+            plain = along / factors
+            if torch.allclose(plain, plain[0].expand_as(plain), rtol=1e-5, atol=1e-6):
+                ones = torch.ones_like(factors).reshape(-1)
+                factors = factors.reshape(-1)
+                return (plain[0], factors, ones) if first else (plain[0].T, ones, factors)
     return None

@@ -1,7 +1,7 @@
 """Making a quantized model executable: the best backend for each layer, tested before it is used."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -49,7 +49,7 @@ def accelerate(
     device: torch.device,
     *,
     backend: str = AUTO,
-    carrier: torch.dtype | None = None,
+    carriers: Collection[torch.dtype] = (torch.float32,),
     warn: Callable[[str], None] = lambda message: None,
 ) -> Execution:
     """Replace the frozen layers of a model, in place, by executable ones.
@@ -62,15 +62,15 @@ def accelerate(
         model: With dual-branch layers, all in mode "frozen".
         device: Where it is.
         backend: `auto` or a key, see `registry.candidates`.
-        carrier: Type of the activations; None takes what pays on this machine.
+        carriers: Types of the activations that the model can run in, float32 among them; of these the one
+            that pays on this machine is taken.
         warn: Told each notice.
 
     Raises:
         BadInput: The backend does not exist or does not run on the device.
     """
     usable = candidates(backend, device)
-    carriers = usable[0].carriers(device)
-    kind = carrier or carriers[0]
+    kind = next((each for each in usable[0].carriers(device) if each in carriers), torch.float32)
     chosen: dict[int, tuple[Backend, nn.Module]] = {}
     titles: dict[str, str] = {}
     notices: list[str] = []
@@ -82,9 +82,10 @@ def accelerate(
             titles[name] = chosen[id(layer)][0].title
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, chosen[id(layer)][1])
-    if kind != torch.float32:
+    integer = any(backend.integer for backend, _ in chosen.values())
+    if integer and kind != torch.float32:
         _cast(model, kind)
-    found = Execution(titles, kind, tuple(dict.fromkeys(notices)))
+    found = Execution(titles, kind if integer else torch.float32, tuple(dict.fromkeys(notices)))
     for notice in found.notices:
         warn(notice)
     return found

@@ -5,6 +5,7 @@ import platform
 import torch
 from torch import nn
 
+from quantvsr.quant.config import LayerQuantConfig
 from quantvsr.quant.layers import DualBranchLayer
 from quantvsr.runtime.backend import Backend
 from quantvsr.runtime.integer_weight import fits
@@ -13,6 +14,16 @@ from quantvsr.runtime.planar import Planar, is_pointwise, planar
 
 _SATURATION = 2**15 - 1
 """Without VNNI two products are added in 16 bits first."""
+
+_PLAIN = LayerQuantConfig()
+_KNOWN = frozenset(
+    "weight_bits activation_bits weight_symmetric activation_symmetric weight_granularity "
+    "activation_granularity parts rotation rotation_block low_rank low_rank_basis bias_alignment "
+    "range_holds_zero scale_floor weight_range weight_clip_search activation_clip activation_shift "
+    "activation_range activation_balance split_at cap_rank honour_padding exclude_by_prefix at_rest "
+    "keep_dtype profile".split()
+)
+"""Settings that this backend follows, or that do not matter to a frozen layer."""
 
 
 class OneDnnBackend(Backend):
@@ -41,10 +52,10 @@ class OneDnnBackend(Backend):
     def unsupported(self, layer: DualBranchLayer) -> str | None:
         """See `Backend`."""
         geometry, config = layer.geometry, layer.config
-        if config.activation_range != "dynamic":
-            return "static ranges of activations"
-        if config.activation_balance:
-            return "balanced channels"
+        fields = config.to_json()
+        unknown = sorted(name for name in set(fields) - _KNOWN if fields[name] != getattr(_PLAIN, name))
+        if unknown:
+            return f"the setting {unknown[0]}"
         if geometry.groups > 1 and len(layer.parts) > 1:
             return "groups in two parts"
         if geometry.groups > 1 and not fits(layer):

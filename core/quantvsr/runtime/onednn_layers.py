@@ -58,7 +58,10 @@ class _OneDnnLayer(PreparedLayer):
     ) -> None:
         super().__init__(layer, title)
         assert layer.encoded is not None
-        self.geometry, self.granularity = layer.geometry, layer.config.activation_granularity
+        # A static range may be taken for one of each frame.
+        static = layer.activation_range is not None
+        self.geometry = layer.geometry
+        self.granularity = "frame" if static else layer.config.activation_granularity
         self.weight_shape, self.carrier, self.keep_dtype = (
             layer.weight.shape,
             carrier,

@@ -11,6 +11,7 @@ from quantvsr.runtime.backend import Backend
 # Modules with a constant BACKEND, best first; what runs only on GPUs says so by `unavailable`.
 _BUILT_IN = ("quantvsr.runtime.onednn", "quantvsr.runtime.simulated")
 AUTO = "auto"
+SIMULATED = "simulated"
 VARIABLE = "QUANTVSR_BACKEND"
 """Environment variable that forces a backend where none is asked for."""
 
@@ -25,6 +26,11 @@ def available(device: torch.device) -> list[Backend]:
     return [backend for backend in backends() if backend.unavailable(device) is None]
 
 
+def wanted(name: str) -> str:
+    """The wish behind a name: what the environment says where it is `auto`."""
+    return os.environ.get(VARIABLE) or AUTO if name == AUTO else name
+
+
 def candidates(name: str, device: torch.device) -> list[Backend]:
     """The backends to try for a wish, best first, simulated last.
 
@@ -36,8 +42,7 @@ def candidates(name: str, device: torch.device) -> list[Backend]:
         BadInput: There is no such backend, or it does not run on the device.
     """
     known = backends()
-    if name == AUTO:
-        name = os.environ.get(VARIABLE) or AUTO
+    name = wanted(name)
     if name == AUTO:
         return available(device)
     chosen = next((backend for backend in known if backend.key == name), None)
