@@ -7,4 +7,6 @@ from quantvsr_gui.pages.complexity.page import ComplexityPage
 
 def build(context: Context) -> PageController:
     """Make the page and its controller."""
-    return ComplexityController(ComplexityPage(step_of("complexity"), context.project.selection), context)
+    return ComplexityController(
+        ComplexityPage(step_of("complexity"), context.project.selection, context.engines.preview), context
+    )

@@ -44,6 +44,7 @@ class ComplexityController(PageController):
         self._handle: JobHandle | None = None
         self._dragged = ""
         self._filling = False
+        self._in_front = False
         # Several changes in one turn of the event loop are planned once.
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -165,6 +166,7 @@ class ComplexityController(PageController):
             made.setEnabled(self._may_analyze())
         page.analyze_button.setVisible(not running and self._all is not None)
         page.running.setVisible(running or bool(page.status.text()))
+        self._ask_preflight()
         self.context.actions.refresh()
 
     def _tell_state(self, text: str) -> None:
@@ -172,6 +174,27 @@ class ComplexityController(PageController):
         self.page.running.setVisible(bool(text) or self._handle is not None)
 
     # What is shown -----------------------------------------------------------------------------------------
+
+    def shown(self) -> None:
+        """The page has come to the front."""
+        self._in_front = True
+        self._ask_preflight()
+
+    def hidden(self) -> None:
+        """Another page has come to the front."""
+        self._in_front = False
+        self._ask_preflight()
+
+    def _ask_preflight(self) -> None:
+        """What an analysis would take, while there is none and none runs."""
+        page = self.page
+        wanted = self._in_front and page.main.currentWidget() is page.empty and self._may_analyze()
+        try:
+            job = self.job() if wanted else None
+        except QuantVSRError:
+            job = None
+        page.preflight.setVisible(job is not None)
+        page.preflight.ask(job)
 
     def _project_opened(self) -> None:
         self._tell_state("")
@@ -200,6 +223,7 @@ class ComplexityController(PageController):
 
     def _settings_changed(self, names: frozenset[str]) -> None:
         if self._all is None:
+            self._ask_preflight()
             return
         if "exclude" in names:
             self._show_layers()

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from quantvsr_gui.engine import Engine
 from quantvsr_gui.pages.base import Page
 from quantvsr_gui.pages.complexity.card import LayerCard
 from quantvsr_gui.pages.complexity.data import KINDS
@@ -33,6 +34,7 @@ from quantvsr_gui.widgets.card import Card, row
 from quantvsr_gui.widgets.empty import EmptyState
 from quantvsr_gui.widgets.figures import Figures
 from quantvsr_gui.widgets.number import BOX_WIDTH, NumberSlider
+from quantvsr_gui.widgets.preflight import PreflightCard
 from quantvsr_gui.widgets.table import SearchTable
 from quantvsr_gui.widgets.text import button, label
 
@@ -50,7 +52,7 @@ FIGURES = {
 class ComplexityPage(Page):
     """All widgets of the page, by name."""
 
-    def __init__(self, step: Step, selection: LayerSelection) -> None:
+    def __init__(self, step: Step, selection: LayerSelection, preview: Engine) -> None:
         super().__init__(step)
         self.analyze_button = button("Analyse", tip="Measure how complex each layer's input is")
         self.cancel_button = button("Cancel")
@@ -73,12 +75,20 @@ class ComplexityPage(Page):
         self.body.addWidget(self.running)
 
         self.start_button = button("Analyse", "primary")
-        self.empty = EmptyState(
+        self.preflight = PreflightCard(preview)
+        self.preflight.setFixedWidth(420)
+        self.empty = QWidget()
+        column = QVBoxLayout(self.empty)
+        column.setContentsMargins(0, 0, 0, 0)
+        words = EmptyState(
             "Not analysed yet",
             "The model runs on a few windows of your clips. What each layer's input looks like in space and "
             "in time decides which rank the layer gets.",
             self.start_button,
         )
+        column.addWidget(words, 3)
+        column.addWidget(self.preflight, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addStretch(2)
         self.content = QWidget()
         self.main = QStackedWidget()
         self.main.addWidget(self.empty)

@@ -252,7 +252,7 @@ class QuantizePage(Page):
         beside = self.views.indexOf(self.side) < 0 and self.side.parent() is not None
         if wide == beside:
             return
-        shown = self.side.isVisibleTo(self.side.parentWidget()) if self.side.parentWidget() else True
+        shown = not self.side.isHidden()
         if wide:
             self.views.removeWidget(self.side)
             self.side.setFixedWidth(288)

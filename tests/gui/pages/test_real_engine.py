@@ -20,6 +20,7 @@ def real(context: Context):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_analyse_look_override_train_pause_cancel_keep(qtbot: QtBot, real: Context) -> None:
     project = real.project
     page = complexity.build(real)
@@ -38,7 +39,12 @@ def test_analyse_look_override_train_pause_cancel_keep(qtbot: QtBot, real: Conte
     qtbot.addWidget(runs.page)
     runs.start()
     run_id = runs.shown_id
-    qtbot.waitUntil(lambda: runs._history(run_id).updates >= 2, timeout=LONG)
+
+    def trained() -> bool:
+        assert project.run(run_id).state is not RunState.FAILED, project.run(run_id).message
+        return runs._history(run_id).updates >= 2
+
+    qtbot.waitUntil(trained, timeout=LONG)
     runs.pause()
     qtbot.waitUntil(lambda: project.run(run_id).state is RunState.PAUSED, timeout=LONG)
     runs.pause()
