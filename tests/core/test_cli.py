@@ -120,7 +120,7 @@ def test_a_failure_is_one_sentence_and_an_exit_code(echo, capsys, error, code, s
         (["quantize", "--bits", "9"], "9 bits are not possible"),
         (["quantize", "--bits", "1"], "1 bits are not possible"),
         (["quantize", "--bits", "four"], "'four' is not a number of bits"),
-        (["quantize", "--preset", "huge"], "choose one of quick, standard, paper"),
+        (["quantize", "--preset", "huge"], "choose one of quick, medium, standard, paper"),
         (["quantize", "--percentile", "nan"], "percentile"),
         (["upscale", "a.mp4", "--quality", "99"], "at most 51"),
         (["upscale", "a.mp4", "--frame-rate", "0"], "'0' is not a frame rate"),

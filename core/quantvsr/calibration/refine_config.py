@@ -127,6 +127,7 @@ class RefineConfig:
 PRESETS: dict[str, RefineConfig] = {
     # A part of a whole job of at most three minutes on two cores.
     "quick": RefineConfig(updates=45, bias_updates=15, accumulation=1, holdout=1, snapshot_every=20),
+    "medium": RefineConfig(updates=240, bias_updates=60, accumulation=1),
     "standard": RefineConfig(updates=600, bias_updates=150, accumulation=2),
     # The published budget: 900 updates of 4 samples in each of the two stages.
     "paper": RefineConfig(updates=900, bias_updates=900, accumulation=4, holdout=4, held_samples=16),

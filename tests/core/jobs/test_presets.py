@@ -6,7 +6,7 @@ from quantvsr.jobs.presets import Preset, preset, preset_names
 
 
 def test_the_names_are_those_of_the_refinement():
-    assert preset_names() == ("quick", "standard", "paper")
+    assert preset_names() == ("quick", "medium", "standard", "paper")
     assert set(preset_names()) == set(PRESETS)
 
 
@@ -24,5 +24,5 @@ def test_windows_give_at_least_the_samples(keep, steps, windows):
 
 
 def test_an_unknown_preset_lists_what_there_is():
-    with pytest.raises(BadInput, match="quick, standard, paper"):
+    with pytest.raises(BadInput, match="quick, medium, standard, paper"):
         preset("huge")
