@@ -16,6 +16,7 @@ from quantvsr.errors import BadInput, Cancelled
 from quantvsr.jobs import ReportJob, job_from_json, run
 from quantvsr.progress import Progress
 from quantvsr.report import build_report, read_folder
+from quantvsr.report.sources import comparison
 from quantvsr.report.style import CSS
 from quantvsr.upscale.slices import Slice
 
@@ -171,6 +172,15 @@ def test_a_comparison_crops_the_same_region_of_all(comparison_folder):
     assert [a["alt"] for a in found.all("img", class_="crop")] == [
         "Bicubic: crop", "Full precision: crop", "QuantVSR W4A4: crop", "Ground truth: crop",
     ]  # fmt: skip
+
+
+def test_a_long_comparison_reads_some_frames_only(comparison_folder, monkeypatch):
+    monkeypatch.setattr(comparison, "_LINES", 2)
+    (clip,) = read_folder(comparison_folder).clips
+    files = sorted((comparison_folder / "frames" / "fp").iterdir())
+    lines = [np.asarray(Image.open(files[number]))[clip.row] for number in (0, 3)]
+    np.testing.assert_array_equal(clip.pictures["fp"].slice, np.stack(lines))
+    assert clip.pictures["fp"].crop is not None
 
 
 def test_a_comparison_shows_figures_sizes_and_times(comparison_folder):

@@ -31,6 +31,8 @@ _CLIP = "clip"
 _ENDINGS = (".png", ".jpg", ".webp", ".tif")
 # Share of the picture that crops show, and their largest side.
 _SHARE, _LARGEST = 4, 256
+# Lines of a slice.
+_LINES = 160
 _BITLESS = ("gt", "bicubic", "fp")
 
 
@@ -166,7 +168,12 @@ def _pictures(
 ) -> Pictures:
     followed = Slice(row)
     crop = thumb = None
-    for number, path in enumerate(_files(folder)):
+    files = _files(folder)
+    # Of a long clip not every frame is read: a slice is no finer than the screen.
+    step = -(-len(files) // _LINES)
+    for number, path in enumerate(files):
+        if number % step and number != middle:
+            continue
         progress.check()
         picture = load_picture(path)
         if picture is None:
@@ -174,7 +181,8 @@ def _pictures(
         picture = _full(picture, height, width)
         if picture.shape[:2] != (height, width):
             continue
-        followed.add(picture)
+        if number % step == 0:
+            followed.add(picture)
         if number == middle:
             crop = picture[region.y : region.y + region.height, region.x : region.x + region.width]
             thumb = shrink(picture)
