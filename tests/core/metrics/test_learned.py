@@ -49,7 +49,6 @@ class MeanDifference(torch.nn.Module):
 
 @pytest.fixture
 def torchmetrics(monkeypatch):
-    monkeypatch.setattr(torch.random, "fork_rng", torch.random.fork_rng)
     package(monkeypatch, "torchvision")
     package(monkeypatch, "torchmetrics")
     package(monkeypatch, "torchmetrics.image")
