@@ -49,17 +49,25 @@ class LayerModel(RowsModel):
     def __init__(self) -> None:
         super().__init__(COLUMNS)
         self._names: tuple[str, ...] = ()
+        self._plan: Plan | None = None
+
+    def _fill(self) -> None:
+        """Make the cells when they are looked at: nobody sees them while a line in a chart is dragged."""
+        if self._plan is not None:
+            (self._rows, self._shown), self._plan = _rows(self._plan), None
 
     def show_plan(self, plan: Plan) -> None:
         """Show what layers get. Rows stay where they are while their layers are the same."""
-        rows, shown = _rows(plan)
-        if plan.measured.names == self._names:
-            self._rows, self._shown = rows, shown
-            last = self.index(len(rows) - 1, len(COLUMNS) - 1)
+        same = plan.measured.names == self._names
+        if not same:
+            self.beginResetModel()
+        self._names, self._plan = plan.measured.names, plan
+        if not same:
+            self._fill()
+            self.endResetModel()
+        elif self._names:
+            last = self.index(len(self._names) - 1, len(COLUMNS) - 1)
             self.dataChanged.emit(self.index(0, 0), last)
-        else:
-            self._names = plan.measured.names
-            self.set_rows(rows, shown)
 
     def layer(self, line: int) -> str:
         """The layer in a row."""
@@ -72,6 +80,7 @@ class LayerModel(RowsModel):
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """As in other tables; what was set by hand is bold."""
+        self._fill()
         if role == Qt.ItemDataRole.EditRole and index.isValid():
             return self._shown[index.row()][index.column()]
         if role == Qt.ItemDataRole.FontRole and index.isValid() and index.column() in (RANK, BITS):
@@ -84,6 +93,7 @@ class LayerModel(RowsModel):
         """Ask for a rank or bits; what is no number changes nothing."""
         if role != Qt.ItemDataRole.EditRole or not index.isValid() or index.column() not in (RANK, BITS):
             return False
+        self._fill()
         text, name = str(value).strip(), self._names[index.row()]
         if text == self._shown[index.row()][index.column()]:
             return False
