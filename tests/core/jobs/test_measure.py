@@ -74,10 +74,11 @@ def test_different_lengths_compare_what_both_have(clips, tmp_path, longer):
     first, _, a, b = clips
     short = write(tmp_path / "short", b[:3])
     given = {"clip": first, "reference": short} if longer == "clip" else {"clip": short, "reference": first}
-    result = run(MeasureJob(**given, metrics=("psnr",)))
+    result = run(MeasureJob(**given, metrics=("psnr",), out=str(tmp_path / "m.json")))
     assert result.frames == 3
     assert result.values["psnr"] == pytest.approx(measure(a[:3], b[:3], ["psnr"])["psnr"])
     assert len(result.warnings) == 1 and "short ends after 3 frames" in result.warnings[0]
+    assert json.loads((tmp_path / "m.json").read_text())["warnings"] == list(result.warnings)
 
 
 def test_clips_can_be_shifted_against_each_other(clips, tmp_path):

@@ -13,10 +13,22 @@ from quantvsr.jobs.work.machine import choose_device
 from quantvsr.media.reader import ClipReader
 from quantvsr.media.types import Frame
 from quantvsr.metrics import Meter, Resources, get_metric, metrics
-from quantvsr.progress import Progress
+from quantvsr.progress import Progress, Stage
 
 # Of folders of pictures; no figure depends on it.
 _RATE = Fraction(25)
+
+
+class _Told(Stage):
+    """Passes everything on, and keeps what the user was told for the file."""
+
+    def __init__(self, parent: Progress) -> None:
+        super().__init__(parent, "measure", 0.0, 1.0)
+        self.told: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.told.append(message)
+        super().warn(message)
 
 
 def measure_clip(job: MeasureJob, progress: Progress) -> MeasureResult:
@@ -25,6 +37,7 @@ def measure_clip(job: MeasureJob, progress: Progress) -> MeasureResult:
     Raises:
         BadInput: A clip cannot be read, a metric's name is unknown, or nothing is left to measure.
     """
+    progress = told = _Told(progress)
     asked = tuple(dict.fromkeys(job.metrics))
     for name in asked:
         get_metric(name)
@@ -64,7 +77,7 @@ def measure_clip(job: MeasureJob, progress: Progress) -> MeasureResult:
     if result.out is not None:
         head = {"format": "quantvsr-measure", "version": 1, "command": job.command()}
         kept = {key: value for key, value in result.to_json().items() if key not in ("out", "explain")}
-        atomic_json(result.out, {**head, **kept})
+        atomic_json(result.out, {**head, **kept, "warnings": told.told})
     return result
 
 
