@@ -3,13 +3,16 @@
 import math
 from collections.abc import Iterable
 
-_DIGITS = {"dB": 2, "1e-3": 3, "8-bit steps": 2}
+NONE = "–"
+"""In the place of a number that there is not."""
+
+_DIGITS = {"dB": 2, "1e-3": 3, "8-bit steps": 2, "bits": 2}
 
 
 def shown(value: float | None, unit: str = "") -> str:
     """A figure with the digits that its unit deserves; a dash for none."""
     if value is None or not math.isfinite(value):
-        return "–"
+        return NONE
     return f"{value:.{_DIGITS.get(unit, 4)}f}".replace("-", "−")
 
 
@@ -30,7 +33,7 @@ def compact(value: float) -> str:
 def size(count: float | None) -> str:
     """A number of bytes."""
     if count is None:
-        return "–"
+        return NONE
     if count >= 1e9:
         return f"{count / 1e9:.2f} GB"
     return f"{count / 1e6:.2f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
@@ -39,7 +42,7 @@ def size(count: float | None) -> str:
 def duration(seconds: float | None) -> str:
     """A time."""
     if seconds is None:
-        return "–"
+        return NONE
     if seconds >= 5400:
         return f"{seconds / 3600:.1f} h"
     if seconds >= 120:

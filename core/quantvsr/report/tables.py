@@ -1,12 +1,13 @@
 """Tables of figures, with the best and the second best of each number of bits marked."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 
 from quantvsr.report.columns import GROUPS, Column, places
 from quantvsr.report.data import Entry, Figures
 from quantvsr.report.html import Html, Part, join, tag
-from quantvsr.report.numbers import duration, shown, size
+from quantvsr.report.numbers import NONE, duration, shown, size
 
 _MARKS = {1: "best", 2: "second"}
 _STEPS = ("quantize", "upscale")
@@ -88,29 +89,34 @@ def cost_table(entries: Sequence[Entry], frames: int) -> Html | None:
     known = [entry for entry in entries if entry.bytes_lowbit or entry.seconds]
     if not known:
         return None
-    found = list(dict.fromkeys(name for entry in known for name in entry.seconds))
-    names = sorted(found, key=lambda name: _STEPS.index(name) if name in _STEPS else len(_STEPS))
-    rows = []
-    for entry in known:
-        small = entry.bytes_lowbit
-        saved = None if not small or not entry.bytes_fp32 else 1 - small / entry.bytes_fp32
-        effective = None if entry.effective_bits is None else f"{entry.effective_bits:.2f}"
-        upscale = entry.seconds.get("upscale")
-        rows.append(
-            tag(
-                "tr",
-                tag("th", entry.title, scope="row"),
-                tag("td", size(small if entry.bits else entry.bytes_fp32)),
-                tag("td", "–" if saved is None else f"{saved:.2%}"),
-                tag("td", effective or "–"),
-                *(tag("td", duration(entry.seconds.get(name))) for name in names),
-                tag("td", duration(None if upscale is None else upscale / frames)) if frames else None,
-            )
-        )
-    heads = ["", "Size of layers", "Saved", "Bits a weight", *(name.capitalize() for name in names)]
-    heads += ["A frame"] if frames else []
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in heads)))
+    steps = list(dict.fromkeys(name for entry in known for name in entry.seconds))
+    steps.sort(key=lambda name: _STEPS.index(name) if name in _STEPS else len(_STEPS))
+    columns: list[tuple[str, Callable[[Entry], str]]] = [
+        ("Size of layers", lambda entry: size(entry.bytes_lowbit if entry.bits else entry.bytes_fp32)),
+        ("Saved", _saved),
+        ("Bits a weight", lambda entry: shown(entry.effective_bits, "bits")),
+        *((name.capitalize(), partial(_time, name, 1)) for name in steps),
+        ("A frame", partial(_time, "upscale", frames)),
+    ]
+    # What nobody knows is no column.
+    columns = [(title, cell) for title, cell in columns if any(cell(entry) != NONE for entry in known)]
+    rows = (
+        tag("tr", tag("th", entry.title, scope="row"), *(tag("td", cell(entry)) for _, cell in columns))
+        for entry in known
+    )
+    head = tag("thead", tag("tr", tag("th"), *(tag("th", title, scope="col") for title, _ in columns)))
     return _scroll(tag("table", head, tag("tbody", *rows)))
+
+
+def _saved(entry: Entry) -> str:
+    if not entry.bytes_lowbit or not entry.bytes_fp32:
+        return NONE
+    return f"{1 - entry.bytes_lowbit / entry.bytes_fp32:.2%}"
+
+
+def _time(name: str, parts: int, entry: Entry) -> str:
+    seconds = entry.seconds.get(name)
+    return duration(seconds / parts) if seconds is not None and parts else NONE
 
 
 def pairs_table(pairs: Sequence[tuple[Part, Part]], class_: str = "facts") -> Html:
