@@ -35,6 +35,9 @@ def quality(report: Report) -> Html | None:
     averaged = [entry for entry in entries if entry.mean]
     panels = [column for column in short if column.figure in _PANELS and not column.offset]
     clips = f"mean of {len(report.clips)} clips" if len(report.clips) != 1 else report.clips[0].name
+    with_truth = sum(clip.has_gt for clip in report.clips)
+    if 0 < with_truth < len(report.clips):
+        clips += f"; to ground truth, of the {with_truth} that have one"
     parts: list[Part] = [
         figures_table(averaged, short, lambda entry: entry.mean, f"Figures, {clips}") if averaged else None,
         legend(),

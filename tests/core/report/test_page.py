@@ -102,6 +102,7 @@ def test_a_sweep_shows_its_figures_marked(sweep_folder):
     assert '<span class="best">+0.100</span>' in ours
     full = next(row for row in rows if ">Full precision</th>" in row)
     assert 'class="best"' not in full and "29.00" in full
+    assert "Figures, mean of 2 clips; to ground truth, of the 1 that have one" in found.text
     assert "Closest to full precision at W4A4: QuantVSR" in found.text and "39.50 dB" in found.text
 
 
