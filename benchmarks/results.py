@@ -4,14 +4,14 @@ Takes the bundled clips and, with the folder that QUANTVSR_MEDIA names, six clip
 low quality from there. Everything is kept in --out: stopped at any moment, the same command goes on. With
 --workers several models are made at once (for a GPU, whose cores one small model does not fill).
 
-    python benchmarks/results.py --device cuda --workers 10
+    python benchmarks/results.py --device cuda:0,cuda:1 --workers 28
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 from results_tables import write_document
 
+from quantvsr import console
 from quantvsr.calibration.refine_config import RefineConfig
-from quantvsr.jobs import SweepJob
+from quantvsr.jobs import SweepJob, run
 from quantvsr.jobs.options import Bits
 from quantvsr.jobs.work.clips import bundled_clips
 from quantvsr.media import open_clip, open_writer
@@ -37,6 +38,9 @@ from quantvsr.methods.quantvsr import improvements
 ROOT = Path(__file__).resolve().parent.parent
 FRAMES, LONGEST, TILE = 12, 128, 128
 BITS = (Bits(6, 6), Bits(4, 4))
+ABLATION_CLIPS = (
+    "vid4_calendar", "vid4_walk", "juggle_720p", "crosswalk_480p", "building", "stream",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,70 +133,129 @@ def _cut(picture: NDArray[np.float32], side: int | None) -> NDArray[np.float32]:
     return np.ascontiguousarray(picture[top : top + height, left : left + width])
 
 
-class Sweeps:
-    """Sweeps over the same clips in one folder.
+@dataclass(frozen=True)
+class Plan:
+    """A table: methods, bits and budget, and the clips.
 
-    Args:
-        options: The command line.
+    Attributes:
+        name: Of its file.
+        methods: Names of methods.
+        bits: All that each method is run with.
         preset: Calibration budget.
-        clips: What `prepare` gave.
+        low: Clips of low quality.
+        high: Clips that are a ground truth.
+        learn: Clips that calibration learns from.
     """
 
-    def __init__(
-        self, options: argparse.Namespace, preset: str, clips: tuple[list[Path], list[Path], list[Path]]
-    ) -> None:
-        self.preset = preset
-        self.options, self.out = options, options.out / "sweep"
-        self.low, self.high, self.learn = (tuple(str(path) for path in group) for group in clips)
-        self._devices = itertools.cycle(options.device.split(","))
+    name: str
+    methods: tuple[str, ...]
+    bits: tuple[Bits, ...]
+    preset: str
+    low: tuple[str, ...]
+    high: tuple[str, ...]
+    learn: tuple[str, ...]
 
-    def run(self, names: Sequence[str], bits: Sequence[Bits], target: Path) -> None:
-        """Run a sweep and keep its results.json under another name."""
-        if self.options.workers > 1:
-            # What all models share comes first: clips one by one, then the calibration samples.
-            alone = [{"clips": (clip,), "gt_clips": ()} for clip in self.low]
-            alone += [{"clips": (), "gt_clips": (clip,)} for clip in self.high]
-            self._together([{"methods": ("maxmin",), "bits": bits[:1], **clip} for clip in alone])
-            self._sweep(methods=("quarot",), bits=bits[:1], **alone[0])
-            self._together(self._shares(names, bits))
-        self._sweep(methods=names, bits=bits)
-        shutil.copyfile(self.out / "results.json", target)
-
-    def _shares(self, names: Sequence[str], bits: Sequence[Bits]) -> list[dict[str, Any]]:
-        """What each process does: methods that train one by one and first, the others a few at a time."""
-        training = [name for name in names if _trains(name)]
-        others = [name for name in names if name not in training]
-        groups = [(name,) for name in training]
-        groups += [tuple(others[i : i + 3]) for i in range(0, len(others), 3)]
-        return [{"methods": group, "bits": (each,)} for group in groups for each in reversed(bits)]
-
-    def _together(self, changes: Sequence[dict[str, Any]]) -> None:
-        with ThreadPoolExecutor(self.options.workers) as pool:
-            list(pool.map(lambda each: self._sweep(**each), changes))
-
-    def _sweep(self, **changes: Any) -> None:
-        settings = {"clips": self.low, "gt_clips": self.high, **changes}
-        job = SweepJob(
+    def job(self, out: Path, device: str, **changes: Any) -> SweepJob:
+        """The sweep, or with `changes` a part of it."""
+        settings = {"clips": self.low, "gt_clips": self.high, "methods": self.methods, "bits": self.bits}
+        return SweepJob(
             learn=self.learn,
             preset=self.preset,
             frames=FRAMES,
             tile=TILE,
-            device=next(self._devices),
-            out=str(self.out),
-            **settings,
+            device=device,
+            out=str(out),
+            **{**settings, **changes},
         )
-        quiet = ["--quiet"] if self.options.workers > 1 else []
-        began = time.monotonic()
-        command = [sys.executable, "-m", "quantvsr", job.name, *job.arguments(), *quiet]
-        code = subprocess.run(command, check=False, stdout=subprocess.DEVNULL if quiet else None).returncode
-        label = " ".join([*job.methods[:3], *map(str, job.bits), f"{len(job.clips + job.gt_clips)} clips"])
-        print(f"{label}: code {code} after {time.monotonic() - began:.0f} s", flush=True)
+
+    def shares(self) -> list[dict[str, Any]]:
+        """What each process does: methods that train one by one, the others a few at a time."""
+        training = [name for name in self.methods if _trains(name)]
+        others = [name for name in self.methods if name not in training]
+        groups = [(name,) for name in training]
+        groups += [tuple(others[i : i + 3]) for i in range(0, len(others), 3)]
+        return [{"methods": group, "bits": (each,)} for group in groups for each in reversed(self.bits)]
 
 
 def _trains(name: str) -> bool:
     recipe = get_method(name).recipe
     training = recipe.training(RefineConfig())
     return recipe.rounding is not None or training.updates + training.bias_updates > 0
+
+
+class Workers:
+    """Processes that each run a part of a sweep; all of them share one folder.
+
+    Args:
+        out: The sweep's folder.
+        devices: Used in turn.
+        count: How many processes at once.
+        end: When no process may run any more, on the clock of `time.monotonic`; None for never.
+    """
+
+    def __init__(self, out: Path, devices: Sequence[str], count: int, end: float | None) -> None:
+        self.out, self.count, self.end = out, count, end
+        self._devices = itertools.cycle(devices)
+        self.finished: set[tuple[str, str, Bits]] = set()
+
+    def run(self, parts: Sequence[tuple[Plan, dict[str, Any]]]) -> None:
+        """Run parts of plans, the first ones first, and note which methods of which plan are finished."""
+        with ThreadPoolExecutor(self.count) as pool:
+            list(pool.map(lambda part: self._run(*part), parts))
+
+    def _run(self, plan: Plan, changes: dict[str, Any]) -> None:
+        job = plan.job(self.out, next(self._devices), **changes)
+        left = None if self.end is None else self.end - time.monotonic()
+        if left is not None and left <= 0:
+            return
+        began = time.monotonic()
+        command = [sys.executable, "-m", "quantvsr", job.name, *job.arguments(), "--quiet"]
+        try:
+            done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, timeout=left)
+            code: int | str = done.returncode
+        except subprocess.TimeoutExpired:
+            code = "out of time"
+        if code == 0:
+            self.finished |= {(plan.name, name, bits) for name in job.methods for bits in job.bits}
+        words = (plan.name, *job.methods, *map(str, job.bits), f"{len(job.clips + job.gt_clips)} clips")
+        print(f"{' '.join(words)}: {code}, {time.monotonic() - began:.0f} s", flush=True)
+
+
+def run_together(plans: Sequence[Plan], workers: Workers) -> None:
+    """Run all plans in several processes: first what all models share, then the models."""
+    first = plans[0]
+    clips: list[dict[str, Any]] = [{"clips": (clip,), "gt_clips": ()} for clip in first.low]
+    clips += [{"clips": (), "gt_clips": (clip,)} for clip in first.high]
+    parts: list[tuple[Plan, dict[str, Any]]] = [
+        (first, {"methods": ("maxmin",), "bits": first.bits[-1:], **clip}) for clip in clips
+    ]
+    # The first clips' processes also record the calibration samples, once for each budget.
+    budgets = {plan.preset: plan for plan in reversed(plans)}
+    for number, plan in enumerate(budgets.values()):
+        parts[number] = (plan, {**parts[number][1], "methods": ("quarot",)})
+    workers.run(parts)
+    workers.finished.clear()
+    shares = [(plan, share) for plan in plans for share in plan.shares()]
+    workers.run(sorted(shares, key=lambda part: not _trains(part[1]["methods"][0])))
+
+
+def gather(plan: Plan, out: Path, device: str, finished: set[tuple[str, str, Bits]] | None) -> dict[str, Any]:
+    """Run what is missing of a plan and give its results; with `finished` only what is named there."""
+    found: dict[str, Any] = {}
+    for bits in plan.bits:
+        names = tuple(n for n in plan.methods if finished is None or (plan.name, n, bits) in finished)
+        if not names:
+            continue
+        progress = console.choose(quiet=finished is not None)
+        with progress if isinstance(progress, console.Bar) else contextlib.nullcontext():
+            run(plan.job(out, device, methods=names, bits=(bits,)), progress)
+        content = json.loads((out / "results.json").read_text())
+        if found:
+            content["entries"] = found["entries"] + content["entries"][1:]
+            content["methods"] = found["methods"] | content["methods"]
+        found = content
+    whole = plan.job(out, device)
+    return {**found, "command": whole.command(), "settings_hash": whole.settings_hash()} if found else {}
 
 
 def main() -> None:
@@ -203,22 +266,41 @@ def main() -> None:
     media = os.environ.get("QUANTVSR_MEDIA")
     parser.add_argument("--media", type=Path, default=Path(media) if media else None)
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "tables")
-    parser.add_argument("--preset", default="standard")
-    parser.add_argument("--ablation-preset", default="quick")
+    parser.add_argument("--preset", default="medium", help="calibration budget")
+    parser.add_argument("--ablation-preset", default="medium")
     parser.add_argument("--device", default="auto", help="one device, or several with commas between")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--only", choices=("clips", "main", "ablation", "tables"), default=None)
+    parser.add_argument("--workers", type=int, default=1, help="processes at once")
+    parser.add_argument("--seconds", type=float, help="with several workers: stop and gather after so long")
+    parser.add_argument("--only", nargs="+", choices=("clips", "main", "ablation", "tables"))
     options = parser.parse_args()
-    results = {"main": options.out / "main.json", "ablation": options.out / "ablation.json"}
-    if options.only != "tables":
-        clips = prepare(options.out / "clips", options.media)
-        if options.only in (None, "main"):
-            Sweeps(options, options.preset, clips).run(tuple(methods()), BITS, results["main"])
-        if options.only in (None, "ablation"):
-            sweeps = Sweeps(options, options.ablation_preset, clips)
-            sweeps.run(ablation(), (Bits(4, 4),), results["ablation"])
-    if options.only != "clips":
-        found = {name: json.loads(path.read_text()) for name, path in results.items() if path.is_file()}
+    began, wanted = time.monotonic(), options.only or ("clips", "main", "ablation", "tables")
+    low, high, learn = (tuple(map(str, group)) for group in prepare(options.out / "clips", options.media))
+    every = {
+        "main": Plan("main", tuple(methods()), BITS, options.preset, low, high, learn),
+        "ablation": Plan(
+            "ablation",
+            ablation(),
+            (Bits(4, 4),),
+            options.ablation_preset,
+            tuple(clip for clip in low if Path(clip).name in ABLATION_CLIPS) or low,
+            tuple(clip for clip in high if Path(clip).name in ABLATION_CLIPS),
+            learn,
+        ),
+    }
+    plans = [plan for name, plan in every.items() if name in wanted]
+    out, devices, finished = options.out / "sweep", options.device.split(","), None
+    if plans and options.workers > 1:
+        end = None if options.seconds is None else began + options.seconds
+        workers = Workers(out, devices, options.workers, end)
+        run_together(plans, workers)
+        finished = workers.finished
+    for plan in plans:
+        content = gather(plan, out, devices[0], finished)
+        if content:
+            (options.out / f"{plan.name}.json").write_text(json.dumps(content, indent=1))
+    if "tables" in wanted:
+        files = {name: options.out / f"{name}.json" for name in every}
+        found = {name: json.loads(path.read_text()) for name, path in files.items() if path.is_file()}
         write_document(ROOT / "docs" / "results.md", found)
 
 

@@ -4,7 +4,7 @@ What a sweep leaves in its folder; everything is relative to it, so that the fol
 
     results.json                   all figures, see below; written anew after every finished cell
     results.csv                    the same figures, one line per method, bits and clip
-    work/                          records of finished stages; calibration samples, the same for all methods
+    samples/                       calibration samples, the same for all methods
     scenes/CLIP/lq, gt             the clip as pictures (gt: where there is a ground truth)
     scenes/CLIP/pictures/          NAME_crop.png, NAME_xt.png, NAME_thumb.png for NAME = lq, gt, bicubic, fp
     models/CELL/                   checkpoint.safetensors, refinement.json (losses), ranks.json, ...

@@ -142,9 +142,12 @@ class _Sweep:
             self.progress.warn(f"{choice.name} is left out: {error}")
 
     def _record(self, progress: Progress) -> Recorded:
-        work = make_folder(self.folder / "work")
-        job = self._method_job(self.job.methods[0], self.job.bits[0])
-        return run_recording(job, self.learn, work / "samples", Ledger(work), progress)
+        job = self.job
+        decides = [source_hash(job.model), choose_device(job.device).type, job.steps, job.seed]
+        decides += [clip.digest for clip in self.learn]
+        work = make_folder(self.folder / "samples" / f"{job.preset}-{hash_json(decides)[:10]}")
+        any_method = self._method_job(job.methods[0], job.bits[0])
+        return run_recording(any_method, self.learn, work / "samples", Ledger(work), progress)
 
     def _take_fp(self) -> None:
         full = self.entries[0]
