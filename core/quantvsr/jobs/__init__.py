@@ -20,6 +20,7 @@ from quantvsr.jobs.layer import LayerJob  # isort: skip
 from quantvsr.jobs.score import ScoreJob  # isort: skip
 from quantvsr.jobs.repack import RepackJob  # isort: skip
 from quantvsr.jobs.import_qparams import ImportQparamsJob  # isort: skip
+from quantvsr.jobs.published import PublishedJob  # isort: skip
 from quantvsr.jobs.convert import ConvertJob  # isort: skip
 from quantvsr.jobs.identify import IdentifyJob  # isort: skip
 from quantvsr.jobs.sidebyside import SideBySideJob  # isort: skip
@@ -43,6 +44,7 @@ __all__ = [
     "MethodsJob",
     "PreviewJob",
     "ProbeJob",
+    "PublishedJob",
     "QuantizeJob",
     "RepackJob",
     "ReportJob",

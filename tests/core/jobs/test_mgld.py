@@ -2,11 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
+from quantvsr.errors import BadModel
 from quantvsr.jobs import AnalyzeJob, CompareJob, QuantizeJob, UpscaleJob, run
+from quantvsr.jobs.published import PublishedJob
 from quantvsr.jobs.work.analysis import read_ranks
 from quantvsr.media import probe
+from quantvsr.models.mgld.clip import PublishedRun
+from quantvsr.models.registry import open_model
 from quantvsr.quant.checkpoint import read_checkpoint_info
 from tiny_mgld import write_tiny_mgld
 
@@ -53,3 +60,16 @@ def test_from_clips_to_a_comparison(mgld, clip, tmp_path):
     # Random weights and four bits: not good, but the same picture, and not merely a copy.
     assert 15 < compared.metrics["psnr_fp_lowbit"] < 60
     assert compared.video.exists()
+
+
+def test_a_clip_as_the_published_program_runs_it(mgld, clip, tmp_path):
+    settings = {"clip": str(clip), "model": str(mgld), "steps": 1, "device": "cpu"}
+    result = run(PublishedJob(out=str(tmp_path / "out"), **settings))
+    assert (result.frames, result.width, result.height) == (6, 64, 64)
+    frames = [np.asarray(Image.open(path)) for path in sorted(clip.iterdir())]
+    lq = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255
+    expected = torch.stack(list(PublishedRun(open_model(mgld), 42, 1)(lq)))
+    written = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "out").iterdir())]
+    assert np.abs(np.stack(written).astype(int) - expected.numpy()).max() <= 1
+    with pytest.raises(BadModel, match="is no MGLD-VSR"):
+        run(PublishedJob(out=str(tmp_path / "no"), **{**settings, "model": "bundled"}))
