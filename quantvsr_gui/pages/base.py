@@ -110,9 +110,9 @@ class PageController(QObject):
         return None
 
     def offer_command(self) -> CopyCommand:
-        """Put "Copy as command" into the page's head; it copies `job()`."""
+        """Put "Copy as command" into the page's head, left of its buttons; it copies `job()`."""
         made = CopyCommand(self.job)
-        self.page.head.addWidget(made)
+        self.page.head.insertWidget(1, made)
         return made
 
 

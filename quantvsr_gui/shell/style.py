@@ -90,7 +90,7 @@ QLineEdit, QSpinBox, QDoubleSpinBox, QKeySequenceEdit QLineEdit {{
     background: {t.background}; border: 1px solid {t.line}; border-radius: 6px; padding: 5px 8px;
     selection-background-color: {t.accent}; selection-color: {t.on_accent};
 }}
-QSpinBox, QDoubleSpinBox {{ padding: 5px 24px 5px 8px; }}
+QSpinBox, QDoubleSpinBox {{ padding: 5px 22px 5px 0; qproperty-alignment: AlignCenter; }}
 QSpinBox::up-button, QDoubleSpinBox::up-button {{
     subcontrol-origin: border; subcontrol-position: top right; width: 22px; border: none; margin: 2px 2px 0 0;
 }}

@@ -282,10 +282,14 @@ class MainWindow(QMainWindow):
         if self._front in self._controllers and self._front != key:
             self._controllers[self._front].hidden()
         self._front = key
+        walking = self.rail.hasFocus()
         controller = self.controller(key)
         self.pages.setCurrentWidget(self._places[key])
         self.project.set_view("window", page=key)
         controller.shown()
+        if walking:
+            # Arrow keys go on from step to step, whatever a page does with the focus.
+            self.rail.setFocus()
         self.actions_.refresh()
 
     def _project_opened(self) -> None:
@@ -305,6 +309,7 @@ class MainWindow(QMainWindow):
             wanted = self.project.view("window").get("page")
             number = keys.index(wanted) if wanted in keys else 0
             self.rail.setCurrentRow(number)
+            self.rail.setFocus()
             self._row_chosen(number)
         self.actions_.refresh()
 

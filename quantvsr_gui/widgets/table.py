@@ -181,4 +181,5 @@ class SearchTable(QWidget):
 
     def _count(self) -> None:
         shown, whole = self.proxy.rowCount(), self.model.rowCount()
-        self.count.setText(f"{whole} rows" if shown == whole else f"{shown} of {whole} rows")
+        rows = "row" if whole == 1 else "rows"
+        self.count.setText(f"{whole} {rows}" if shown == whole else f"{shown} of {whole} {rows}")

@@ -32,9 +32,12 @@ def test_each_step_opens_its_page(open_window, fake_engines, tmp_path: Path, ste
 def test_the_rail_works_with_the_keyboard(open_window, fake_engines, tmp_path: Path, qtbot: QtBot) -> None:
     window = open_window(fake_engines)
     window.projects.new(tmp_path / "p.qvsr")
+    qtbot.waitUntil(window.isActiveWindow, timeout=10_000)
     window.rail.setFocus()
-    qtbot.keyClick(window.rail, Qt.Key.Key_Down)
-    assert window.controller("clips").page.isVisible()
+    for key in ("clips", "complexity", "quantize", "compare", "export"):
+        qtbot.keyClick(window.rail, Qt.Key.Key_Down)
+        assert window.controller(key).page.isVisible()
+        assert window.rail.hasFocus()
 
 
 def test_the_page_shown_last_is_shown_again(open_window, fake_engines, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class RangeCard(Card):
             box.setAccessibleName(name)
             box.setKeyboardTracking(False)
             box.setMinimum(1)
-            box.setMinimumWidth(96)
+            box.setFixedWidth(76)
         self.whole_button = button("Whole clip", tip="Use all frames")
         self.note = label("Select a clip to choose the part that is used.", "muted", wrap=True)
         self.body.addWidget(self.strip)
@@ -96,19 +96,20 @@ class AmountsCard(Card):
         for box, most in ((self.samples, 100_000), (self.steps, 1000), (self.crop, 512)):
             box.setMaximum(most)
             box.setKeyboardTracking(False)
-            box.setMinimumWidth(112)
+            box.setFixedWidth(84)
         self.crop.setSingleStep(16)
         self.crop.setSuffix(" px")
         self.reset_button = button("Use the preset's numbers", "link")
         self.sum = label("", "muted", wrap=True)
         grid = QGridLayout()
-        grid.setHorizontalSpacing(16)
+        grid.setHorizontalSpacing(8)
+        grid.setColumnMinimumWidth(2, 80)
         grid.setVerticalSpacing(8)
         rows = (
             ("Budget", self.preset, "How much calibration does: quick for minutes, paper for hours"),
             ("Samples", self.samples, "Recorded inputs of the denoiser in all"),
-            ("Timesteps of a window", self.steps, "Sampling steps recorded of each window"),
-            ("Window edge", self.crop, "Width and height of a recorded window, in pixels of the clip"),
+            ("Timesteps", self.steps, "Sampling steps recorded of each window"),
+            ("Window", self.crop, "Width and height of a recorded window, in pixels of the clip"),
         )
         for line, (name, widget, tip) in enumerate(rows):
             caption = QLabel(name)
