@@ -1,9 +1,10 @@
-"""How fast the Compare canvas follows the scrubber: cached 1080p frames, offscreen.
+"""How fast the Compare page follows the scrubber: cached 1080p frames, offscreen.
 
-    python benchmarks/app_scrub.py [--frames 40] [--panes 2]
+    python benchmarks/app_scrub.py [--frames 24] [--rounds 3]
 
-Makes frames of noise and edges in a temporary folder, then steps through them as a dragged scrubber does:
-look the frame up, hand it to the canvas, let Qt paint. Prints frames per second and the slowest steps.
+Puts frames of noise and edges into a project's cache, opens the page on them and steps through them as a
+dragged scrubber does: a step looks the frames up, hands them to the canvas, and lets Qt paint what changed.
+Differences are computed anew in every step. Prints steps per second and the slowest steps.
 """
 
 import argparse
@@ -12,99 +13,129 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "core")]
 
-import numpy as np
-from PySide6.QtWidgets import QApplication
+import numpy as np  # noqa: E402
+from PySide6.QtCore import QEvent, QObject  # noqa: E402
+from PySide6.QtWidgets import QApplication, QWidget  # noqa: E402
 
-from quantvsr.preview.store import FrameStore
-from quantvsr_gui.pages.compare.canvas import CompareCanvas, Slot
-from quantvsr_gui.pages.compare.difference import difference
-from quantvsr_gui.pages.compare.frames import Frames
-from quantvsr_gui.pages.compare.state import View
+from quantvsr.preview.keys import version_key  # noqa: E402
+from quantvsr.preview.store import ClipFacts, FrameStore  # noqa: E402
+from quantvsr.project import ClipEntry, Project, Settings  # noqa: E402
+from quantvsr_gui.engine import Engines  # noqa: E402
+from quantvsr_gui.pages.base import Context  # noqa: E402
+from quantvsr_gui.pages.compare import build  # noqa: E402
+from quantvsr_gui.pages.compare.controller import CompareController  # noqa: E402
+from quantvsr_gui.pages.compare.versions import cache_folder, scene_of  # noqa: E402
+from quantvsr_gui.project import ProjectModel  # noqa: E402
+from quantvsr_gui.shell.actions import Actions  # noqa: E402
+from quantvsr_gui.shell.settings import SettingsStore  # noqa: E402
+from quantvsr_gui.shell.theme import ThemeManager  # noqa: E402
 
 WIDTH, HEIGHT = 1920, 1080
+VERSIONS = ("lq", "bicubic", "fp", "gt")
+CASES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "two versions side by side": (("fp", "gt"), {}),
+    "four versions side by side": (VERSIONS, {}),
+    "one version, fitted": (("fp",), {"mode": "single", "active": 0}),
+    "one version, 1:1": (("fp",), {"mode": "single", "active": 0, "zoom": 1.0}),
+    "wipe": (("fp", "gt"), {"mode": "wipe", "left": 0, "active": 1}),
+    "difference, absolute": (("fp", "gt"), {"difference": "absolute"}),
+    "difference, heat map": (("fp", "gt"), {"difference": "heat"}),
+}
 
 
-def make_frames(folder: Path, versions: int, count: int) -> list[str]:
+def fill(project: Project, count: int) -> None:
+    """Frames of all versions, as rendering leaves them."""
     rng = np.random.default_rng(0)
-    store = FrameStore(folder)
-    base = rng.integers(0, 256, (HEIGHT // 8, WIDTH // 8 + count, 3), np.uint8)
-    for version in range(versions):
+    clip = project.content.settings.clips[0]
+    scene = scene_of(project.content.settings, clip)
+    store = FrameStore(cache_folder(project.cache))
+    base = rng.integers(0, 200, (HEIGHT // 8, WIDTH // 8 + count, 3), np.uint8)
+    for number, version in enumerate(VERSIONS):
+        frames = store.version(version_key(scene, version))
         for index in range(count):
             picture = base[:, index : index + WIDTH // 8].repeat(8, 0).repeat(8, 1)
-            picture = picture + rng.integers(0, 4 + version, picture.shape, np.uint8)
-            store.version(f"v{version}").write(index, picture)
-    return [f"v{version}" for version in range(versions)]
+            picture = picture + rng.integers(0, 4 + number, picture.shape, np.uint8)
+            frames.write(index, picture[::4, ::4] if version == "lq" else picture)
+    facts = ClipFacts(WIDTH // 4, HEIGHT // 4, tuple(i / 25 for i in range(count)))
+    facts.write(store.version(version_key(scene, "lq")).folder)
 
 
-def step(canvas: CompareCanvas, frames: Frames, keys: list[str], index: int, kind: str) -> None:
-    slots = {}
-    pictures = [frames.picture(key, index) for key in keys]
-    for number, picture in enumerate(pictures):
-        assert picture is not None
-        shown = None
-        if kind != "off" and number:
-            a, b = pictures[number], pictures[0]
-            assert a is not None and b is not None
-            shown = frames.computed(
-                (a.key, b.key, kind), lambda a=a, b=b: difference(a.pixels, b.pixels, kind, 4)
-            )
-        slots[number] = Slot(f"version {number}", picture, shown)
-    canvas.set_slots(slots, (WIDTH, HEIGHT))
+class Watch(QObject):
+    """Counts how often a widget is painted: a step that paints nothing would be fast for no merit."""
+
+    painted = 0
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: D102
+        self.painted += event.type() == QEvent.Type.Paint
+        return False
 
 
-def measure(app: QApplication, folder: Path, keys: list[str], count: int, view: View, rounds: int) -> list[float]:
-    frames = Frames(folder)
-    canvas = CompareCanvas()
-    canvas.resize(1600, 900)
-    canvas.set_careful(frames.scaled)
-    canvas.set_view(view)
-    canvas.show()
-    order = [*range(count), *range(count - 2, 0, -1)]
-    for index in order:  # once to map everything
-        step(canvas, frames, keys, index, view.difference)
-        app.processEvents()
+def scrub(app: QApplication, page: CompareController, count: int, rounds: int) -> list[float]:
+    order = [*range(1, count), *range(count - 2, -1, -1)]
     taken = []
-    for index in order * rounds:
-        began = time.perf_counter()
-        step(canvas, frames, keys, index, view.difference)
-        canvas.repaint()
-        taken.append(time.perf_counter() - began)
-    canvas.close()
+    watch = Watch()
+    page.view.canvas.installEventFilter(watch)
+    for number in range(rounds + 1):
+        for index in order:
+            page.screen.frames.forget_computed()
+            painted = watch.painted
+            began = time.perf_counter()
+            page.seek(index)
+            app.processEvents()
+            assert watch.painted > painted
+            # The first round maps all frames.
+            if number:
+                taken.append(time.perf_counter() - began)
+    page.view.canvas.removeEventFilter(watch)
     return taken
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     app = QApplication([])
-    cases = {
-        "side by side, 2 versions, fitted": (2, View()),
-        "side by side, 4 versions, fitted": (4, View()),
-        "single, fitted": (2, View(mode="single")),
-        "single, 1:1": (2, View(mode="single", zoom=1.0)),
-        "wipe, fitted": (2, View(mode="wipe")),
-        "difference (absolute), 2 versions": (2, View(difference="absolute")),
-        "difference (heat map), 2 versions": (2, View(difference="heat")),
-    }
-    with tempfile.TemporaryDirectory() as place:
-        keys = make_frames(Path(place), 4, given.frames)
-        print(f"{given.frames} frames of {WIDTH}x{HEIGHT}, canvas 1600x900, {os.cpu_count()} cores")
-        print(f"{'case':<40}{'frames/s':>10}{'median ms':>11}{'p99 ms':>9}")
-        for name, (panes, view) in cases.items():
-            taken = measure(app, Path(place), keys[:panes], given.frames, replace(view), given.rounds)
+    theme = ThemeManager(app, "dark")
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        for clip in ("clip", "gt"):
+            (place / clip).write_bytes(clip.encode())
+        entry = ClipEntry(str(place / "clip"), gt=str(place / "gt"))
+        project = Project.create(place / "p.qvsr", Settings(clips=(entry,)))
+        fill(project, given.frames)
+        model, window = ProjectModel(), QWidget()
+        model.open(project)
+        store = SettingsStore(place / "settings.json", window)
+        context = Context(
+            model, Engines(), Actions(window, store), theme, store, lambda key: None, print, lambda *_: []
+        )
+        page = build(context)
+        page.page.resize(1600, 1000)
+        page.page.show()
+        page.shown()
+        print(f"{given.frames} frames of {WIDTH}x{HEIGHT}, page 1600x1000, {os.cpu_count()} cores")
+        print(f"{'shown':<30}{'frames/s':>10}{'median ms':>11}{'p99 ms':>9}")
+        plain = page.view.canvas.view
+        for title, (versions, view) in CASES.items():
+            page.screen.chosen = dict(enumerate(versions))
+            page.view.canvas.set_view(plain)
+            page.set_view(**view)
+            app.processEvents()
+            taken = scrub(app, page, given.frames, given.rounds)
             late = sorted(taken)[int(0.99 * len(taken))]
-            print(
-                f"{name:<40}{len(taken) / sum(taken):>10.0f}{1e3 * statistics.median(taken):>11.1f}"
-                f"{1e3 * late:>9.1f}"
-            )
+            middle = statistics.median(taken)
+            print(f"{title:<30}{len(taken) / sum(taken):>10.0f}{1e3 * middle:>11.1f}{1e3 * late:>9.1f}")
+        page.hidden()
+        page.page.close()
+        model.close()
+        context.engines.shut_down()
 
 
 if __name__ == "__main__":

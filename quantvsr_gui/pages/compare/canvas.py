@@ -69,7 +69,7 @@ class CompareCanvas(QWidget):
         self.setMouseTracking(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(320, 180)
+        self.setMinimumSize(240, 96)
         self.setAccessibleName("Pictures")
         self.setAccessibleDescription(
             "Drag to move, wheel to magnify, digits show one version, F fits, 1:1 with the key 0."

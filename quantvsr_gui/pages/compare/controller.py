@@ -38,7 +38,7 @@ class CompareController(PageController):
         super().__init__(page, context)
         self.view = page
         self.screen = Screen()
-        self.renderer = Renderer(context.engines.preview, self)
+        self.renderer = Renderer(context.engines, self)
         self.playback = Playback(self)
         self.trials = Trials(context.project, self.renderer, self.shown_runs, self.trial_job, self)
         self._filling = False
@@ -53,6 +53,11 @@ class CompareController(PageController):
         self._redraw.setSingleShot(True)
         self._redraw.setInterval(30)
         self._redraw.timeout.connect(self._show_slices)
+        # Drawing a chart takes longer than a picture: its playhead follows some times a second.
+        self._marks = QTimer(self)
+        self._marks.setSingleShot(True)
+        self._marks.setInterval(60)
+        self._marks.timeout.connect(self._mark_frame)
         self.offer_command()
         self._connect_page()
         self._connect_model()
@@ -136,8 +141,8 @@ class CompareController(PageController):
         """Stop what only matters while the page is seen."""
         self._visible = False
         self.playback.pause()
-        self._rest.stop()
-        self._redraw.stop()
+        for timer in (self._rest, self._redraw, self._marks):
+            timer.stop()
 
     def job(self) -> Job | None:
         """The rendering around the playhead."""
@@ -314,13 +319,17 @@ class CompareController(PageController):
         page.canvas.empty_text = "" if screen.chosen else "Choose a version above."
         page.canvas.set_slots(screen.slots(page.canvas.view), screen.size() if screen.chosen else (0, 0))
         page.scrubber.set_frame(screen.frame)
-        page.curves.set_playhead(screen.frame)
-        page.slices.set_playhead(screen.frame)
+        if self._visible and not self._marks.isActive():
+            self._marks.start()
         stop = screen.part()[1]
         facts = screen.facts
         seconds = f"   {facts.times[screen.frame]:.2f} s" if facts and screen.frame < facts.frames else ""
         page.time_label.setText(f"{screen.frame + 1} of {stop}{seconds}")
         page.zoom_label.setText(f"{page.canvas.zoom():.0%}" if page.canvas.places() else "")
+
+    def _mark_frame(self) -> None:
+        self.view.curves.set_playhead(self.screen.frame)
+        self.view.slices.set_playhead(self.screen.frame)
 
     def _show_curves(self) -> None:
         curves = self.view.curves
@@ -450,7 +459,9 @@ class CompareController(PageController):
     def render_whole(self) -> None:
         """Render all frames of the part of the clip that is used."""
         first, _ = self.screen.part()
-        self._ask(list(dict.fromkeys(self.screen.chosen.values())), first, None, measure=True)
+        self._ask(list(dict.fromkeys(self.screen.chosen.values())), first, None, measure=True, long=True)
+        if self.context.engines.work.current not in (None, self.renderer.handle):
+            self.view.status.setText("waiting for the job under way")
 
     def measure(self) -> None:
         """Measure what is rendered around the playhead."""
@@ -470,7 +481,15 @@ class CompareController(PageController):
         if self._visible and lacking and not self.renderer.busy and not self.playback.playing:
             self._ask(lacking, *self._around())
 
-    def _ask(self, versions: list[str], start: int, count: int | None, *, measure: bool = False) -> None:
+    def _ask(
+        self,
+        versions: list[str],
+        start: int,
+        count: int | None,
+        *,
+        measure: bool = False,
+        long: bool = False,
+    ) -> None:
         extra = [each for each in self.screen.references() if measure and each not in versions]
         try:
             job = self._job([*versions, *extra], start, count, measure=measure)
@@ -479,7 +498,7 @@ class CompareController(PageController):
             return
         if job is not None:
             self.view.messages.clear("render")
-            self.renderer.render(job)
+            self.renderer.render(job, long=long)
 
     def _cancel(self) -> None:
         self.view.status.setText("")

@@ -14,8 +14,9 @@ from PySide6.QtGui import QImage
 from quantvsr.errors import BadInput
 from quantvsr.preview.store import FrameStore, StoredFrame, map_frame
 
-# Mapped frames cost address space only; decoded and computed ones cost memory.
-_MAPPED, _COMPUTED = 512, 24
+# Each mapped frame keeps a file open, of which some systems allow 256; others cost memory.
+_MAPPED = 96
+_MEMORY = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -47,25 +48,31 @@ def picture_of(pixels: NDArray[np.uint8], key: Hashable) -> Picture:
 
 
 class Lru:
-    """The last few values by key."""
+    """The last few pictures by key.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    Args:
+        most: How many.
+        memory: Bytes that they may take together; the newest stays in any case.
+    """
+
+    def __init__(self, most: int, memory: int | None = None) -> None:
+        self._most, self._memory = most, memory
         self._kept: OrderedDict[Hashable, Picture] = OrderedDict()
+        self._bytes = 0
 
     def get(self, key: Hashable, make: Callable[[], Picture]) -> Picture:
         """The value, made if it is not there."""
         found = self._kept.pop(key, None)
         if found is None:
             found = make()
-            while len(self._kept) >= self._most:
-                self._kept.popitem(last=False)
+            self._bytes += found.pixels.nbytes
+            while self._kept and (len(self._kept) >= self._most or self._full()):
+                self._bytes -= self._kept.popitem(last=False)[1].pixels.nbytes
         self._kept[key] = found
         return found
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._kept.clear()
+    def _full(self) -> bool:
+        return self._memory is not None and self._bytes > self._memory
 
 
 class Frames:
@@ -78,7 +85,8 @@ class Frames:
     def __init__(self, folder: Path | None = None) -> None:
         self._store = FrameStore(folder) if folder is not None else None
         self._index: dict[str, dict[int, StoredFrame]] = {}
-        self._mapped, self._decoded, self._computed = Lru(_MAPPED), Lru(_COMPUTED), Lru(_COMPUTED)
+        self._mapped = Lru(_MAPPED)
+        self._decoded, self._computed = Lru(_MAPPED, _MEMORY), Lru(_MAPPED, _MEMORY)
 
     @property
     def store(self) -> FrameStore | None:
@@ -116,6 +124,10 @@ class Frames:
     def computed(self, key: Hashable, make: Callable[[], NDArray[np.uint8]]) -> Picture:
         """A picture made from others (a difference), kept for a while."""
         return self._computed.get(key, lambda: picture_of(make(), key))
+
+    def forget_computed(self) -> None:
+        """Compute differences and shrunk pictures again."""
+        self._computed = Lru(_MAPPED, _MEMORY)
 
     def scaled(self, picture: Picture, size: QSize) -> Picture:
         """A picture shrunk with care: every pixel counts, where plain drawing would skip some."""

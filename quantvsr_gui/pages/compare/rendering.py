@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Signal
 from quantvsr.jobs.base import Job
 from quantvsr.jobs.preview import PreviewJob
 from quantvsr.jobs.repack import RepackJob
-from quantvsr_gui.engine import Engine, JobHandle
+from quantvsr_gui.engine import Engine, Engines, JobHandle
 
 
 class Renderer(QObject):
@@ -30,9 +30,9 @@ class Renderer(QObject):
     failed = Signal(str)
     changed = Signal()
 
-    def __init__(self, engine: Engine, parent: QObject | None = None) -> None:
+    def __init__(self, engines: Engines, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._engine = engine
+        self._engines = engines
         self._handle: JobHandle | None = None
         self._next: PreviewJob | None = None
 
@@ -46,10 +46,15 @@ class Renderer(QObject):
         """The job under way."""
         return self._handle
 
-    def render(self, job: PreviewJob) -> None:
-        """Render frames; what was wanted before is given up."""
+    def render(self, job: PreviewJob, *, long: bool = False) -> None:
+        """Render frames; what was wanted before is given up.
+
+        Args:
+            job: The frames.
+            long: It takes its time, so it waits for other long jobs and does not stand in the way of looks.
+        """
         self.cancel()
-        self._submit(job)
+        self._submit(job, self._engines.work if long else self._engines.preview)
 
     def repack(self, job: RepackJob, then: PreviewJob) -> None:
         """Pack a checkpoint again, then render with it in place of the version it came from.
@@ -60,7 +65,7 @@ class Renderer(QObject):
         """
         self.cancel()
         self._next = then
-        self._submit(job)
+        self._submit(job, self._engines.preview)
 
     def cancel(self) -> None:
         """Give up what is under way; no signal but `changed` follows."""
@@ -69,8 +74,8 @@ class Renderer(QObject):
             handle.cancel()
             self.changed.emit()
 
-    def _submit(self, job: Job) -> None:
-        handle = self._handle = self._engine.submit(job)
+    def _submit(self, job: Job, engine: Engine) -> None:
+        handle = self._handle = engine.submit(job)
         handle.progressed.connect(lambda *told: self._report(handle, *told))
         handle.succeeded.connect(lambda result: self._done(handle, result))
         handle.failed.connect(lambda reason: self._ended(handle, reason))
@@ -98,7 +103,7 @@ class Renderer(QObject):
         before, after = handle.job.checkpoint, str(result["checkpoint"])
         self.repacked.emit(result)
         versions = tuple(after if each == before else each for each in then.versions)
-        self._submit(replace(then, versions=versions))
+        self._submit(replace(then, versions=versions), self._engines.preview)
 
     def _ended(self, handle: JobHandle, reason: str) -> None:
         if handle is not self._handle:

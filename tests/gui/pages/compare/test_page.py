@@ -131,6 +131,18 @@ def test_a_newer_wish_replaces_the_older(page):
     assert page.renderer.handle is page.context.engines.preview.submitted[-1]
 
 
+def test_the_whole_clip_is_a_long_job(page):
+    page.render_whole()
+    handle = page.context.engines.work.submitted[-1]
+    assert (handle.job.start, handle.job.frames) == (0, None)
+    assert page.renderer.handle is handle
+    assert not page.view.render_button.isVisible()
+    assert page.view.cancel_button.isVisible()
+    page.view.cancel_button.click()
+    assert ("cancel", handle) in page.context.engines.work.asked
+    assert page.view.render_button.isVisible()
+
+
 def test_the_command_is_that_of_the_button(page):
     page.seek(3)
     page.render_here()

@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor
 from quantvsr.preview.store import FrameStore, compress
 from quantvsr_gui.pages.compare.canvas import CompareCanvas, Slot
 from quantvsr_gui.pages.compare.difference import GAINS, difference, heat_colours
-from quantvsr_gui.pages.compare.frames import Frames, picture_of, pixels_of
+from quantvsr_gui.pages.compare.frames import Frames, Lru, picture_of, pixels_of
 from quantvsr_gui.pages.compare.loupe import value_at
 from quantvsr_gui.pages.compare.place import Place
 from quantvsr_gui.pages.compare.slices import SlicePanel, slice_through
@@ -57,6 +57,16 @@ def test_a_frame_whose_file_went_away_is_no_frame(frames):
     stored.path.unlink()
     assert frames.picture("a", 1) is None
     assert 1 not in frames.indices("a")
+
+
+def test_computed_pictures_take_a_bounded_memory():
+    kept = Lru(most=9, memory=3 * 12 * 16 * 4)
+    pictures = [kept.get(n, lambda n=n: picture_of(bgrx(seed=n), n)) for n in range(5)]
+    assert kept.get(4, lambda: None) is pictures[4]
+    assert kept.get(2, lambda: None) is pictures[2]
+    made = []
+    kept.get(1, lambda: made.append(1) or picture_of(bgrx(seed=1), 1))
+    assert made == [1]
 
 
 def test_qt_and_numpy_agree_on_pixels():
