@@ -14,8 +14,9 @@ from quantvsr.calibration.observe import observe
 from quantvsr.calibration.store import Sample
 from quantvsr.errors import BadInput, BadModel
 from quantvsr.hashing import hash_path
-from quantvsr.models.mgld.adapter import MGLDAdapter, open_path, recognise
+from quantvsr.models.mgld.adapter import MGLDAdapter, open_path
 from quantvsr.models.mgld.checkpoint import FLOW
+from quantvsr.models.mgld.family import recognise
 from quantvsr.models.mgld.files import CONTEXT_FILE
 from quantvsr.models.mgld.flow import estimate_motion
 from quantvsr.models.mgld.frames import enlarge

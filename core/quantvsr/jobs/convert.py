@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quantvsr.jobs.analyze import megabytes
 from quantvsr.jobs.base import Job, Result, register
-from quantvsr.jobs.options import PATH, REFERENCE, SWITCH, option
+from quantvsr.jobs.options import PATH, REFERENCE, SWITCH, TEXT, option
 from quantvsr.progress import Progress
 
 
@@ -50,6 +50,12 @@ class ConvertJob(Job):
 
     model: str = option(REFERENCE, "Folder or file of weights.", positional=True)
     out: str = option(PATH, "Folder to write; must not exist, or be empty.", reproducible=False)
+    compute: str | None = option(
+        TEXT,
+        "Type in which the new model's networks compute, MGLD-VSR only; float32 if left out.",
+        default=None,
+        choices=("float32", "bfloat16", "float16"),
+    )
     half: bool = option(SWITCH, "Store half precision: half the size, weights rounded.", default=False)
 
     def run(self, progress: Progress) -> ConvertResult:

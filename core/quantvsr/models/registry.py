@@ -19,7 +19,7 @@ BUNDLED_FOLDER = "models/compact-x4"
 # Modules with a tuple FAMILIES; imported when a model is looked for.
 _BUILT_IN = (
     "quantvsr.models.compact.adapter",
-    "quantvsr.models.mgld.adapter",
+    "quantvsr.models.mgld.family",
     "quantvsr.models.upscalers.families",
     "quantvsr.models.own",
 )

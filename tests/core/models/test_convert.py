@@ -79,7 +79,14 @@ def test_the_bundled_model(tmp_path: Path) -> None:
 
 def test_as_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_tiny_mgld(tmp_path / "source")
-    assert cli.main(["convert", str(source), "--out", str(tmp_path / "new"), "--half", "--quiet"]) == 0
+    command = ["convert", str(source), "--out", str(tmp_path / "new"), "--half", "--compute", "bfloat16"]
+    assert cli.main([*command, "--quiet"]) == 0
+    adapter = open_model(tmp_path / "new")
+    assert isinstance(adapter, MGLDAdapter)
+    assert adapter.precision == torch.bfloat16
+    command[1] = "bundled"
+    assert cli.main([*command, "--quiet"]) == 2
+    assert "always computes in float32" in capsys.readouterr().err
     capsys.readouterr()
     assert cli.main(["identify", str(tmp_path / "new"), "--hash", "--quiet"]) == 0
     shown = capsys.readouterr().out

@@ -10,16 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from quantvsr.errors import BadInput
-from quantvsr.models.adapter import Recognition, VSRAdapter
-from quantvsr.models.mgld.files import COMPUTED_CONTEXT, description_file, find_files
+from quantvsr.models.adapter import VSRAdapter
+from quantvsr.models.mgld.family import NAME
+from quantvsr.models.mgld.files import is_converted
 from quantvsr.models.mgld.flow import estimate_motion
-from quantvsr.models.mgld.folder import CLASS_NAME, is_converted, load
+from quantvsr.models.mgld.folder import load
 from quantvsr.models.mgld.frames import enlarge
 from quantvsr.models.mgld.opening import Opened, move, open_files
 from quantvsr.models.mgld.pipeline import Noise
 from quantvsr.models.mgld.sampler import OnInput
-from quantvsr.models.registry import ModelFamily
-from quantvsr.models.weights import is_weight_file, parts_of
 
 _SCALE = 4
 
@@ -32,7 +31,7 @@ class MGLDAdapter(VSRAdapter):
     are the four channels of one latent pixel.
     """
 
-    name = "mgld"
+    name = NAME
     scale = _SCALE
     # The reference pads frames to multiples of 32, four times as large.
     size_multiple = 8
@@ -145,38 +144,6 @@ def _mirrored(length: int, wanted: int, device: torch.device) -> Tensor:
     return torch.where(turn < length, turn, 2 * length - 1 - turn)
 
 
-def recognise(path: Path) -> Recognition | None:
-    """A folder with the official files, or one of them; told by their keys, reading no weights."""
-    if is_converted(path):
-        return Recognition("mgld", f"model_index.json names {CLASS_NAME}")
-    if not path.is_dir() and not is_weight_file(path):
-        return None
-    found = find_files(path).found
-    if "main" in found:
-        return Recognition("mgld", f"{found['main'].name} has the keys of MGLD-VSR's UNet")
-    if "video" in found:
-        return Recognition("mgld", f"{found['video'].name} has the keys of MGLD-VSR's video autoencoder")
-    return None
-
-
 def open_path(path: Path, device: torch.device) -> MGLDAdapter:
     """Load a folder, or a file with the others beside it, in single precision."""
     return MGLDAdapter(load(path) if is_converted(path) else open_files(path, device), path, device)
-
-
-def files_of(path: Path) -> list[Path]:
-    """What makes the model: the official files, shard by shard, and the description of the sizes.
-
-    The text encoder counts only as what is made of it, a constant that is the same for all these models;
-    so the hash does not change when that is stored and the encoder's file goes away.
-    """
-    if is_converted(path):
-        return sorted(file for file in path.rglob("*") if file.suffix in (".json", ".safetensors"))
-    found = find_files(path)
-    chosen = [file for kind, file in found.found.items() if kind != "text" and file.name != COMPUTED_CONTEXT]
-    description = description_file(found.folder)
-    shards = [part for file in chosen for part in parts_of(file)]
-    return shards + ([description] if description is not None else [])
-
-
-FAMILIES = (ModelFamily("mgld", "MGLD-VSR", recognise, open_path, files_of),)

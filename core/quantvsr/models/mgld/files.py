@@ -8,12 +8,14 @@ from pathlib import Path
 from quantvsr.errors import BadModel
 from quantvsr.models.mgld.checkpoint import STRUCTURAL, TEXT, UNET
 from quantvsr.models.mgld.config import MGLDConfig
-from quantvsr.models.weights import Shapes, is_weight_file, read_shapes, weight_files
+from quantvsr.models.weights import Shapes, is_weight_file, read_json_object, read_shapes, weight_files
 
 CONTEXT_FILE = "text_context.safetensors"
 # What we compute and store ourselves is hidden: it does not change the hash of the model's folder.
 COMPUTED_CONTEXT = f".{CONTEXT_FILE}"
 CONTEXT_KEY = "context"
+# A folder that `quantvsr convert` wrote; see `folder`.
+CLASS_NAME, INDEX = "MGLDVSRPipeline", "model_index.json"
 # Sizes of a model that is not the published one; the golden folders have theirs in index.json.
 _DESCRIPTIONS = ("mgld.json", "index.json")
 
@@ -84,6 +86,11 @@ def find_files(path: Path) -> ModelFiles:
         if file in chosen and kind not in ("main", "video"):
             break
     return ModelFiles(folder, found, shapes, tuple(unreadable))
+
+
+def is_converted(path: Path) -> bool:
+    """Whether a folder is one that `quantvsr convert` wrote."""
+    return (read_json_object(path / INDEX) or {}).get("_class_name") == CLASS_NAME
 
 
 def description_file(folder: Path) -> Path | None:

@@ -15,20 +15,16 @@ from quantvsr.errors import BadModel
 from quantvsr.files import atomic_json
 from quantvsr.models.mgld.checkpoint import Part, check_keys, load_parts
 from quantvsr.models.mgld.config import MGLDConfig
-from quantvsr.models.mgld.files import CONTEXT_FILE, CONTEXT_KEY
+from quantvsr.models.mgld.files import CLASS_NAME, CONTEXT_FILE, CONTEXT_KEY, INDEX
 from quantvsr.models.mgld.flow import DisFlow, FlowEstimator, RaftFlow
 from quantvsr.models.mgld.networks import FIRST_STAGE_NEEDED, VIDEO_VAE_NEEDED, Networks
 from quantvsr.models.mgld.opening import LICENCE, Opened
 from quantvsr.models.mgld.pipeline import MGLDPipeline
 from quantvsr.models.weights import read_json_object, read_shapes, read_tensors
 
-CLASS_NAME = "MGLDVSRPipeline"
-_INDEX, _WEIGHTS = "model_index.json", "diffusion_pytorch_model.safetensors"
-
-
-def is_converted(path: Path) -> bool:
-    """Whether a folder is one that `save` wrote."""
-    return (read_json_object(path / _INDEX) or {}).get("_class_name") == CLASS_NAME
+# In which the networks compute; part of the model, because it changes the pictures a little.
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def save(opened: Opened, folder: Path, dtype: torch.dtype) -> None:
@@ -42,7 +38,12 @@ def save(opened: Opened, folder: Path, dtype: torch.dtype) -> None:
     }
     if isinstance(opened.flow, RaftFlow):
         parts["flow"] = opened.flow.network
-    index: dict[str, Any] = {"_class_name": CLASS_NAME, "config": pipeline.config.to_dict()}
+    precision = next(name for name, dtype in PRECISIONS.items() if dtype == pipeline.precision)
+    index: dict[str, Any] = {
+        "_class_name": CLASS_NAME,
+        "config": pipeline.config.to_dict(),
+        "precision": precision,
+    }
     for name, network in parts.items():
         place = folder / name
         place.mkdir(parents=True)
@@ -51,7 +52,7 @@ def save(opened: Opened, folder: Path, dtype: torch.dtype) -> None:
         atomic_json(place / "config.json", {"_class_name": kind})
         index[name] = ["quantvsr", kind]
     save_file({CONTEXT_KEY: pipeline.context.cpu().contiguous()}, folder / CONTEXT_FILE)
-    atomic_json(folder / _INDEX, index)
+    atomic_json(folder / INDEX, index)
 
 
 def load(folder: Path) -> Opened:
@@ -60,11 +61,12 @@ def load(folder: Path) -> Opened:
     Raises:
         BadModel: A part is missing, damaged, or does not fit.
     """
-    index = read_json_object(folder / _INDEX) or {}
+    index = read_json_object(folder / INDEX) or {}
     try:
         config = MGLDConfig.from_dict(index["config"])
+        precision = PRECISIONS[index.get("precision", "float32")]
     except (KeyError, TypeError) as error:
-        raise BadModel(f"{folder / _INDEX} does not describe a model ({error}); convert it again.") from error
+        raise BadModel(f"{folder / INDEX} does not describe a model ({error}); convert it again.") from error
     networks = Networks.skeleton(config)
     parts = {
         "unet": Part("", networks.unet),
@@ -82,7 +84,13 @@ def load(folder: Path) -> Opened:
     context = read_tensors(folder / CONTEXT_FILE)[CONTEXT_KEY].float()
     flow: FlowEstimator = RaftFlow(networks.flow) if "flow" in parts else DisFlow()
     pipeline = MGLDPipeline(
-        config, networks.unet, networks.structural, networks.first_stage, networks.video_vae, context
+        config,
+        networks.unet,
+        networks.structural,
+        networks.first_stage,
+        networks.video_vae,
+        context,
+        precision,
     )
     return Opened(pipeline, flow, (LICENCE, f"Motion comes from {flow.title}."))
 
