@@ -54,8 +54,8 @@ class LayerChart(Chart):
         """Number of the layer at a place in the scene."""
         raise NotImplementedError
 
-    def place_of(self, index: int) -> QPointF:
-        """Where a layer's value is, in data coordinates."""
+    def place_of(self, index: int) -> QPointF | None:
+        """Where a layer's value is, in data coordinates; None where it has none."""
         raise NotImplementedError
 
     def words(self, index: int) -> str:
@@ -88,14 +88,17 @@ class LayerChart(Chart):
     def _selection_changed(self) -> None:
         self.draw_selection(self.chosen(), None)
 
-    def _hover_changed(self, name: str) -> None:
+    def _hover_changed(self, name: str, by_keyboard: bool = False) -> None:
         index = self.names.index(name) if name in self.names else None
         self.draw_selection(self.chosen(), index)
-        # One chart has the pointer or the keyboard; the others only mark the layer.
-        if index is None or not (self.underMouse() or self.hasFocus()):
+        # One chart has the pointer; the others only mark the layer.
+        if index is None or not (self.underMouse() or by_keyboard):
             self._label.hide()
             return
         place = self.place_of(index)
+        if place is None:
+            self._label.hide()
+            return
         (left, right), (low, high) = self.view_box.viewRange()
         # The label stays inside the chart.
         beyond = place.x() > (left + right) / 2, place.y() > (low + high) / 2
@@ -146,7 +149,7 @@ class LayerChart(Chart):
             here = self.names.index(self.selection.current) if self.selection.current in self.names else -step
             name = self.names[min(max(here + step, 0), len(self.names) - 1)]
             self.selection.select([name])
-            self._hover_changed(name)
+            self._hover_changed(name, by_keyboard=True)
         elif ev.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.selection.current:
             self.selection.open_card(self.selection.current)
         else:

@@ -198,6 +198,7 @@ class RankChart(OrderChart):
             line.setPen(pg.mkPen(tokens.mark, width=1.5, style=Qt.PenStyle.DashLine))
             line.setHoverPen(pg.mkPen(tokens.mark, width=3))
             line.label.setColor(tokens.mark)
+            line.label.fill = pg.mkBrush(faint(tokens.chart, 0.75))
         self._hand.setBrush(pg.mkBrush(tokens.selection))
         self._hand.setPen(pg.mkPen(tokens.chart))
 

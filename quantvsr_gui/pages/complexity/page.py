@@ -39,7 +39,7 @@ from quantvsr_gui.widgets.table import SearchTable
 from quantvsr_gui.widgets.text import button, label
 
 VIEWS = (("charts", "Charts"), ("layers", "Layers"), ("steps", "Timesteps"))
-STATISTICS = (("spatial", "C_s, spatial"), ("temporal", "C_t, temporal"))
+STATISTICS = (("spatial", "C_s"), ("temporal", "C_t"))
 FIGURES = {
     "size": ("stored", "Everything that is stored of the quantized layers"),
     "bits": ("bits a weight", "All stored bits over the number of weights: codes, scales, low-rank branch"),
@@ -54,7 +54,7 @@ class ComplexityPage(Page):
 
     def __init__(self, step: Step, selection: LayerSelection, preview: Engine) -> None:
         super().__init__(step)
-        self.analyze_button = button("Analyse", tip="Measure how complex each layer's input is")
+        self.analyze_button = button("Analyse again", tip="Measure how complex each layer's input is")
         self.cancel_button = button("Cancel")
         self.pause_button = button("Pause")
         self.head.addWidget(self.pause_button)

@@ -116,6 +116,7 @@ class ScatterChart(LayerChart):
             line.setPen(pg.mkPen(tokens.mark, width=1.5, style=pg.QtCore.Qt.PenStyle.DashLine))
             line.setHoverPen(pg.mkPen(tokens.mark, width=3))
             line.label.setColor(tokens.mark)
+            line.label.fill = pg.mkBrush(faint(tokens.chart, 0.6))
         no_pen = pg.mkPen(None)
         for region, colour in ((self._high, tokens.series[5]), (self._low, tokens.series[0])):
             region.setPen(no_pen)
@@ -138,19 +139,14 @@ class ScatterChart(LayerChart):
         nearest = int(np.nanargmin(away))
         return nearest if away[nearest] <= _REACH else None
 
-    def place_of(self, index: int) -> QPointF:
-        """A dot's place; the corner for layers without one."""
+    def place_of(self, index: int) -> QPointF | None:
+        """A dot's place."""
         x, y = float(self._x[index]), float(self._y[index])
-        if math.isfinite(x) and math.isfinite(y):
-            return QPointF(x, y)
-        (left, _), (low, _) = self.view_box.viewRange()
-        return QPointF(left, low)
+        return QPointF(x, y) if math.isfinite(x) and math.isfinite(y) else None
 
     def words(self, index: int) -> str:
         """Name and both values."""
         x, y = self._x[index], self._y[index]
-        if not (math.isfinite(x) and math.isfinite(y)):
-            return f"{self.names[index]}\nnot observed"
         return f"{self.names[index]}\nC_s {10**x:.3g}   C_t {10**y:.3g}"
 
     def draw_selection(self, chosen: list[int], hovered: int | None) -> None:

@@ -163,10 +163,8 @@ class QuantizeController(PageController):
         except QuantVSRError as error:
             self.page.size_note.setText(str(error))
             return
-        self.page.size_note.setText(
-            f"{size(cost.total_bytes)}, {100 * cost.reduction:.1f} % smaller, "
-            f"{cost.effective_bits:.2f} bits a weight"
-        )
+        self.page.size_note.setText(f"{size(cost.total_bytes)}, {100 * cost.reduction:.1f} % smaller")
+        self.page.size_note.setToolTip(f"{cost.effective_bits:.2f} bits a weight")
 
     def _load_analysis(self) -> None:
         self._planner = None

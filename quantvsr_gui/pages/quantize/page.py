@@ -59,6 +59,8 @@ class QuantizePage(Page):
         column.setSpacing(8)
         column.addWidget(self._setup())
         self.preflight = PreflightCard(preview)
+        for value in self.preflight.values.values():
+            value.setWordWrap(True)
         column.addWidget(self.preflight)
         column.addStretch(1)
         area = QScrollArea()
@@ -85,7 +87,7 @@ class QuantizePage(Page):
         self.splitter.addWidget(top)
         self.splitter.addWidget(self.runs)
         self.splitter.setStretchFactor(0, 1)
-        self.splitter.setSizes([10_000, 208])
+        self.splitter.setSizes([10_000, 172])
         self.splitter.setChildrenCollapsible(False)
         self.body.addWidget(self.splitter, 1)
 

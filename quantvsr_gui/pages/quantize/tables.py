@@ -26,7 +26,7 @@ RUN_COLUMNS = (
     "Time",
     "Made",
 )
-RUN_WIDTHS = (120, 76, 84, 72, 68, 76, 76, 88, 68, 100, 92, 100)
+RUN_WIDTHS = (120, 76, 84, 68, 68, 76, 76, 100, 68, 100, 92, 100)
 MEASURING = "measuring"
 
 
