@@ -1,19 +1,16 @@
 """Opening MGLD-VSR: files to networks, text context and flow."""
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from quantvsr.errors import BadModel, DiskFull
-from quantvsr.files import atomic_path
+from quantvsr.errors import BadModel
 from quantvsr.models.mgld.checkpoint import FLOW, TEXT, Part, check_keys, load_parts
 from quantvsr.models.mgld.config import MGLDConfig
+from quantvsr.models.mgld.context import store_context
 from quantvsr.models.mgld.files import (
-    COMPUTED_CONTEXT,
     CONTEXT_FILE,
     CONTEXT_KEY,
     ModelFiles,
@@ -27,7 +24,6 @@ from quantvsr.models.placing import check_memory, is_small, weight_bytes
 from quantvsr.models.weights import read_tensors, with_prefix
 
 LICENCE = "MGLD-VSR's published weights are under a non-commercial licence; read it where you got them."
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,21 +98,13 @@ def _context(files: ModelFiles, networks: Networks, texts: dict[str, Tensor], co
         texts = texts or {k: v for k, v in read_tensors(where).items() if k.startswith(TEXT)}
         load_parts(texts, [Part(TEXT, networks.text)], str(where))
         context = networks.text.empty_prompt()
-        _store(context, files.folder / COMPUTED_CONTEXT)
+        store_context(context, files.folder)
     if context.dim() != 3 or len(context) != 1 or context.shape[2] != config.unet.context_dim:
         raise BadModel(
             f"{where} gives a text context of shape {list(context.shape)}, the model wants "
             f"[1, tokens, {config.unet.context_dim}]; take the text encoder that belongs to it."
         )
     return context
-
-
-def _store(context: Tensor, path: Path) -> None:
-    try:
-        with atomic_path(path) as temporary:
-            save_file({CONTEXT_KEY: context.contiguous()}, temporary)
-    except (OSError, DiskFull) as error:
-        _log.info("the text context could not be stored at %s: %s", path, error)
 
 
 def _flow(files: ModelFiles, networks: Networks, loaded: bool) -> FlowEstimator:

@@ -4,22 +4,18 @@ Only the folder's files are needed, not the transformers library: the text encod
 under other names.
 """
 
-import logging
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from quantvsr.errors import BadModel, DiskFull
-from quantvsr.files import atomic_path
+from quantvsr.errors import BadModel
+from quantvsr.models.mgld.context import store_context
 from quantvsr.models.mgld.files import COMPUTED_CONTEXT, CONTEXT_FILE, CONTEXT_KEY
 from quantvsr.models.mgld.text import TextConfig, TextTower
 from quantvsr.models.upscalers.parts import config_of, weights_of
 from quantvsr.models.weights import read_json_object, read_tensors
-
-_log = logging.getLogger(__name__)
 
 
 def empty_prompt(folder: Path) -> Tensor:
@@ -33,11 +29,7 @@ def empty_prompt(folder: Path) -> Tensor:
             return read_tensors(folder / name)[CONTEXT_KEY].float()
     tower = load_tower(folder)
     context = tower(torch.tensor([empty_tokens(folder, tower.config.tokens)]))
-    try:
-        with atomic_path(folder / COMPUTED_CONTEXT) as temporary:
-            save_file({CONTEXT_KEY: context.contiguous()}, temporary)
-    except (OSError, DiskFull) as error:
-        _log.info("the text context could not be stored in %s: %s", folder, error)
+    store_context(context, folder)
     return context
 
 

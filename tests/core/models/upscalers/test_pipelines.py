@@ -160,7 +160,17 @@ def test_recognised_by_the_class_and_said_why(x4: Path, ldm: Path) -> None:
 
 def test_the_text_context_is_made_once(x4: Path) -> None:
     before = model_hash(x4)
+
+    def refuse(path: Path) -> None:
+        raise BadInput(f"{path} cannot be written to")
+
+    with pytest.MonkeyPatch.context() as patch:
+        # A folder that may not be written to is no reason to fail.
+        patch.setattr("quantvsr.models.mgld.context.atomic_path", refuse)
+        unstored = empty_prompt(x4)
+    assert not (x4 / ".text_context.safetensors").exists()
     first = empty_prompt(x4)
+    assert torch.equal(first, unstored)
     assert model_hash(x4) == before
     for file in (x4 / "text_encoder").iterdir():
         file.unlink()
