@@ -548,10 +548,11 @@ class CompareController(PageController):
     # Changed layers
 
     def _offer_trial(self, text: str) -> None:
-        actions = {
-            "Re-render these frames": lambda: self.trials.run(),
-            "With a short training": lambda: self.trials.run(updates=30),
-        }
+        train = {"With a short training": lambda: self.trials.run(updates=30)}
+        if self.trials.possible:
+            actions = {"Re-render these frames": lambda: self.trials.run(), **train}
+        else:
+            actions = {**train, "Back to the run": self.trials.back}
         if text:
             self.view.messages.show_message(text, "info", actions, "trial")
         else:

@@ -53,7 +53,7 @@ class Trials(QObject):
         self._tried: dict[str, Changes] = {}
         self._project, self._renderer = project, renderer
         self._runs, self._frames = runs, frames
-        self._under_way: tuple[str, Changes] | None = None
+        self._under_way: tuple[str, Changes, int] | None = None
         renderer.repacked.connect(self._repacked)
 
     def forget(self) -> None:
@@ -78,13 +78,20 @@ class Trials(QObject):
         what = names[0] if len(names) == 1 else f"{len(names)} layers"
         self.offered.emit(f"{what} changed since {run.name} was made. See what it does to these frames:")
 
+    def back(self) -> None:
+        """Show the runs as they are."""
+        self.made.clear()
+        self._tried.clear()
+        self.changed.emit()
+        self.look()
+
     def run(self, updates: int = 0) -> None:
         """Pack the changed layers again and render the same frames.
 
         Args:
             updates: Of a short training of the changed layers.
         """
-        found, frames = self._found(), self._frames()
+        found, frames = self._found(again=True), self._frames()
         folder = self._project.project
         if found is None or frames is None or folder is None:
             return
@@ -101,7 +108,7 @@ class Trials(QObject):
             samples=self._samples(run),
             out=str(folder.cache / "trials" / _name(run, changes, updates)),
         )
-        self._under_way = (run.id, changes)
+        self._under_way = (run.id, changes, updates)
         self.offered.emit("")
         before = self.made.get(run.id, ("", 0))[0]
         versions = tuple(checkpoint_of(run) if each == before else each for each in frames.versions)
@@ -117,17 +124,22 @@ class Trials(QObject):
     def _repacked(self, result: dict[str, Any]) -> None:
         if self._under_way is None:
             return
-        run, changes = self._under_way
+        run_id, changes, updates = self._under_way
         self._under_way = None
-        self._tried[run] = changes
-        self.made[run] = (str(result["checkpoint"]), len(result["changed"]))
+        self._tried[run_id] = changes
+        self.made[run_id] = (str(result["checkpoint"]), len(result["changed"]))
         self.changed.emit()
+        run = self._project.run(run_id)
+        how = f"trained for {updates} updates" if updates else "not trained"
+        if run is not None:
+            self.offered.emit(f"{run.name} is shown with its changed layers, {how}.")
 
-    def _found(self) -> tuple[RunRecord, Changes] | None:
+    def _found(self, *, again: bool = False) -> tuple[RunRecord, Changes] | None:
+        """A shown run and what changed; with `again`, also what was tried already."""
         for run_id in self._runs():
             run = self._project.run(run_id)
             changes = ((), ()) if run is None else self._changes(run)
-            if run is not None and any(changes) and self._tried.get(run.id) != changes:
+            if run is not None and any(changes) and (again or self._tried.get(run.id) != changes):
                 return run, changes
         return None
 

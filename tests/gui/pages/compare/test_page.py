@@ -314,6 +314,16 @@ def test_changed_layers_are_packed_again_and_the_same_frames_rendered(page, add_
     assert np.array_equal(shown(page, 3).picture.pixels[..., 2::-1], pixels("trial", 2))
     assert not page.trials.possible
     context.engines.preview.submitted[-1].succeed({"rendered": 5, "seconds": 1})
+    assert page.view.messages.texts() == ["W4A4 is shown with its changed layers, not trained."]
+    page.trials.run(updates=30)
+    longer = jobs(page)[-1]
+    assert isinstance(longer, RepackJob)
+    assert (longer.checkpoint, longer.updates) == (checkpoint, 30)
+    assert longer.out != repack.out
+    page.renderer.cancel()
+    page.trials.back()
+    assert shown(page, 3).label == "W4A4"
+    assert page.trials.possible
 
 
 def test_a_run_of_today_has_nothing_to_try(page, add_run):
