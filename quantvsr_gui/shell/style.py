@@ -36,6 +36,8 @@ QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; border:
     background: {t.raised}; color: {t.text}; border-left: 3px solid {t.accent};
 }}
 
+[look="steps"]::item:disabled {{ color: {t.disabled}; }}
+
 [look="title"] {{ font-size: 22px; font-weight: 600; }}
 [look="heading"] {{ font-size: 14px; font-weight: 600; }}
 [look="muted"] {{ color: {t.muted}; }}

@@ -296,7 +296,10 @@ class MainWindow(QMainWindow):
         project = self.project.project
         self.rail.setEnabled(project is not None)
         if project is None:
+            if self._front in self._controllers:
+                self._controllers[self._front].hidden()
             self._front = ""
+            self.rail.setCurrentRow(-1)
             self.setWindowTitle("QuantVSR Studio")
             self.project_name.setText("No project")
             self.welcome.refresh()

@@ -5,7 +5,6 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from quantvsr_gui.widgets.text import label
 
-
 _WIDTH = 560
 
 
@@ -23,10 +22,10 @@ class EmptyState(QWidget):
         for part in (self.title, self.text):
             part.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             # Beside stretches, not aligned: only then does the layout ask for the height of wrapped text.
-            part.setFixedWidth(_WIDTH)
+            part.setMaximumWidth(_WIDTH)
             line = QHBoxLayout()
             line.addStretch(1)
-            line.addWidget(part)
+            line.addWidget(part, 100)
             line.addStretch(1)
             column.addLayout(line)
         if buttons:
