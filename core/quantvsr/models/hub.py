@@ -14,6 +14,11 @@ PREFIX = "hub:"
 _ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
+def is_id(text: str) -> bool:
+    """Whether a text has the form owner/name."""
+    return _ID.fullmatch(text) is not None and ".." not in text
+
+
 def cache_folder() -> Path:
     """Where the hub's tools keep what they download."""
     given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
@@ -30,7 +35,7 @@ def cached(reference: str) -> Path:
         BadModel: Not such an id, or nothing of it is in the cache.
     """
     name = reference.removeprefix(PREFIX)
-    if not _ID.fullmatch(name) or ".." in name:
+    if not is_id(name):
         raise BadModel(f"'{reference}' is no id of the hub; write hub:owner/name.")
     place = cache_folder() / f"models--{name.replace('/', '--')}"
     try:

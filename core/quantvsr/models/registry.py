@@ -75,7 +75,10 @@ def recognise(reference: str | Path) -> Recognition:
     """
     path = model_path(reference)
     if not path.exists():
-        raise BadModel(f"There is no model at {path}: check the path, or use the bundled model.")
+        text = f"There is no model at {path}: check the path, or use the bundled model"
+        if hub.is_id(str(reference)):
+            text += f", or write {hub.PREFIX}{reference} for one in the hub's cache"
+        raise BadModel(f"{text}.")
     _load_families()
     for family in _families.values():
         found = family.recognise(path)
@@ -142,6 +145,9 @@ def open_model(reference: str | Path, device: str | torch.device = "cpu") -> VSR
     family = family_of(path)
     try:
         return family.open(path, torch.device(device))
+    except torch.OutOfMemoryError:
+        # Said by whoever runs the job; the model is not to blame.
+        raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadModel(f"The model at {path} could not be loaded ({reason}); copy it again.") from error

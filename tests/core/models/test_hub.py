@@ -25,6 +25,8 @@ def test_a_cached_model_is_found_and_a_missing_one_is_not_downloaded(
     (place / "refs").mkdir()
     (place / "refs" / "main").write_text("abc\n")
     assert recognise("hub:me/mgld").family == "mgld"
+    with pytest.raises(BadModel, match=r"There is no model at nobody/model: .* write hub:nobody/model"):
+        recognise("nobody/model")
     for wrong in ("hub:", "hub:name", "hub:../x", "hub:a/..", "hub:a/b/c"):
         with pytest.raises(BadModel, match="no id of the hub"):
             recognise(wrong)
