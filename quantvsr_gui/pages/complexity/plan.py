@@ -111,9 +111,6 @@ class Planner:
         key = (choice.layer, choice.bits, tuple(sorted((n, str(b)) for n, b in own.items())))
         if self._model is None or self._model[0] != key:
             config = choice.layer(choice.bits.weights, choice.bits.activations)
-            overrides = {
-                name: config.replace(weight_bits=bits.weights, activation_bits=bits.activations)
-                for name, bits in own.items()
-            }
+            overrides = {name: choice.layer(bits.weights, bits.activations) for name, bits in own.items()}
             self._model = key, CostModel(self.measured.shapes, config, overrides)
         return self._model[1]

@@ -21,7 +21,6 @@ from quantvsr_gui.pages.quantize.curves import Shown
 from quantvsr_gui.pages.quantize.history import LossHistory, snapshot_folder
 from quantvsr_gui.pages.quantize.keeper import RunKeeper
 from quantvsr_gui.pages.quantize.page import PRESET_BITS, QuantizePage
-from quantvsr_gui.pages.quantize.tables import MEASURING
 from quantvsr_gui.shell.actions import Action
 from quantvsr_gui.widgets.text import duration, size
 
@@ -89,9 +88,10 @@ class QuantizeController(PageController):
         page.runs_model.renamed.connect(self.keeper.rename)
         self.keeper.reported.connect(self._reported)
         self.keeper.failed.connect(self._failed)
+        self.keeper.measuring_changed.connect(lambda _: self._runs_changed(""))
         self.context.engines.work.beat.connect(self._beat)
         project.opened.connect(self._project_opened)
-        project.settings_changed.connect(lambda names: self._show_settings())
+        project.settings_changed.connect(self._settings_changed)
         project.analysis_changed.connect(self._load_analysis)
         project.runs_changed.connect(self._runs_changed)
         self.context.theme.changed.connect(self._show_theme)
@@ -152,6 +152,12 @@ class QuantizeController(PageController):
         )
         self._show_size()
         self._ask_preflight()
+
+    def _settings_changed(self, names: frozenset[str]) -> None:
+        if "exclude" in names:
+            self._load_analysis()
+        else:
+            self._show_settings()
 
     def _show_size(self) -> None:
         """Size as the Complexity page has it."""
@@ -270,6 +276,7 @@ class QuantizeController(PageController):
         self._histories.clear()
         self._told.clear()
         self.shown_id = ""
+        self.keeper.take_up()
         self._load_analysis()
         self._runs_changed("")
         view = self.project.view("quantize")
@@ -287,7 +294,7 @@ class QuantizeController(PageController):
 
     def _runs_changed(self, run_id: str) -> None:
         self._filling = True
-        self.page.runs_model.show_runs(self.project.runs)
+        self.page.runs_model.show_runs(self.project.runs, self.keeper.measuring)
         self._filling = False
         if self.shown_id and self.project.run(self.shown_id) is None:
             runs = self.project.runs
@@ -372,7 +379,7 @@ class QuantizeController(PageController):
         kept = run is not None and "kept" in run.extra
         stopped = run is not None and not active and (run.state.resumable or kept)
         page.continue_button.setEnabled(stopped and writable)
-        measured = run is not None and run.extra.get("psnr_fp") == MEASURING
+        measured = run is not None and self.keeper.measuring(run.id)
         done = run is not None and run.state is RunState.DONE
         page.measure_button.setEnabled(done and not measured and writable)
         page.remove_button.setEnabled(run is not None and not active and writable)

@@ -13,7 +13,6 @@ from quantvsr.jobs import QuantizeJob, ScoreJob
 from quantvsr.jobs.base import Job
 from quantvsr.project import RunRecord, RunState
 from quantvsr_gui.engine import Engine, JobHandle
-from quantvsr_gui.pages.quantize.tables import MEASURING
 from quantvsr_gui.project import ProjectModel
 
 
@@ -23,16 +22,19 @@ class RunKeeper(QObject):
     Signals:
         reported: (run id, fraction 0..1, message, payload) of a run that works.
         failed: (run id, sentence).
+        measuring_changed: The pictures of a run are being measured, or no longer.
     """
 
     reported = Signal(str, float, str, dict)
     failed = Signal(str, str)
+    measuring_changed = Signal(str)
 
     def __init__(self, project: ProjectModel, engine: Engine, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._project, self._engine = project, engine
         self._handles: dict[tuple[Path, str], JobHandle] = {}
         self._keep: dict[tuple[Path, str], int] = {}
+        self._measuring: set[tuple[Path, str]] = set()
 
     # What a person does ------------------------------------------------------------------------------------
 
@@ -86,7 +88,8 @@ class RunKeeper(QObject):
         except QuantVSRError as error:
             self.failed.emit(run_id, str(error))
             return
-        self._set_extra(run_id, psnr_fp=MEASURING)
+        self._measuring.add(key)
+        self.measuring_changed.emit(run_id)
         handle = self._engine.submit(job)
         handle.succeeded.connect(lambda result: self._scored(key, result["psnr_fp"]))
         handle.failed.connect(lambda sentence: self._scored(key, None, sentence))
@@ -103,6 +106,17 @@ class RunKeeper(QObject):
     def rename(self, run_id: str, name: str) -> None:
         """Give a run another name."""
         self._project.update_run(run_id, name=name)
+
+    def measuring(self, run_id: str) -> bool:
+        """Whether a run's pictures are being measured."""
+        return self._key(run_id) in self._measuring
+
+    def take_up(self) -> None:
+        """A project was opened: its runs that still work here are no interrupted ones."""
+        states = {"waiting": RunState.WAITING, "running": RunState.RUNNING, "paused": RunState.PAUSED}
+        for key, handle in self._handles.items():
+            if self._here(key) and str(handle.state) in states:
+                self._project.update_run(key[1], state=states[str(handle.state)])
 
     def handle(self, run_id: str) -> JobHandle | None:
         """The job that works on a run, or waits."""
@@ -162,12 +176,6 @@ class RunKeeper(QObject):
         if self._here(key):
             self._project.update_run(key[1], **changes)
 
-    def _set_extra(self, run_id: str, **values: Any) -> None:
-        record = self._project.run(run_id)
-        if record is not None:
-            extra = {**record.extra, **values}
-            self._project.update_run(run_id, extra={k: v for k, v in extra.items() if v is not None})
-
     def _end(self, key: tuple[Path, str], handle: JobHandle, **changes: Any) -> None:
         record = self._project.run(key[1])
         if self._here(key) and record is not None:
@@ -202,7 +210,13 @@ class RunKeeper(QObject):
             self._pack(key[1], number)
 
     def _scored(self, key: tuple[Path, str], value: float | None, sentence: str = "") -> None:
-        if self._here(key):
-            self._set_extra(key[1], psnr_fp=value)
-            if sentence:
-                self.failed.emit(key[1], sentence)
+        self._measuring.discard(key)
+        if not self._here(key):
+            return
+        self.measuring_changed.emit(key[1])
+        if value is not None:
+            record = self._project.run(key[1])
+            assert record is not None
+            self._project.update_run(key[1], extra={**record.extra, "psnr_fp": value})
+        if sentence:
+            self.failed.emit(key[1], sentence)

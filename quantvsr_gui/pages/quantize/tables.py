@@ -1,6 +1,6 @@
 """The tables of the Quantize page: runs side by side, snapshots, losses."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
@@ -27,7 +27,6 @@ RUN_COLUMNS = (
     "Made",
 )
 RUN_WIDTHS = (120, 76, 84, 68, 68, 76, 76, 100, 68, 100, 92, 100)
-MEASURING = "measuring"
 
 
 class RunsModel(RowsModel):
@@ -43,10 +42,15 @@ class RunsModel(RowsModel):
         super().__init__(RUN_COLUMNS)
         self._ids: tuple[str, ...] = ()
 
-    def show_runs(self, runs: Iterable[RunRecord]) -> None:
-        """Show these; rows stay where they are while the runs are the same."""
+    def show_runs(self, runs: Iterable[RunRecord], measuring: Callable[[str], bool]) -> None:
+        """Show these; rows stay where they are while the runs are the same.
+
+        Args:
+            runs: Oldest first.
+            measuring: Whether the pictures of a run are being measured.
+        """
         newest = list(runs)[::-1]
-        cells = [_run_cells(run) for run in newest]
+        cells = [_run_cells(run, measuring(run.id)) for run in newest]
         rows = [tuple(value for value, _ in line) for line in cells]
         shown = [tuple(text for _, text in line) for line in cells]
         ids = tuple(run.id for run in newest)
@@ -85,14 +89,14 @@ class RunsModel(RowsModel):
         return True
 
 
-def _run_cells(run: RunRecord) -> tuple[tuple[Any, str], ...]:
+def _run_cells(run: RunRecord, measuring: bool) -> tuple[tuple[Any, str], ...]:
     settings, result = run.job.get("settings", {}), run.result
     psnr = run.extra.get("psnr_fp")
     kept = run.extra.get("kept")
     budget = str(settings.get("preset", "")) + (f", stopped at {kept}" if kept is not None else "")
     reduction = result.get("reduction")
     seconds = run.seconds or None
-    measured = MEASURING if psnr == MEASURING else "–" if psnr is None else f"{psnr:.2f} dB"
+    measured = "measuring" if measuring else _text(psnr, lambda value: f"{value:.2f} dB")
     return (
         (run.name, run.name),
         (str(run.state), str(run.state)),
@@ -103,7 +107,7 @@ def _run_cells(run: RunRecord) -> tuple[tuple[Any, str], ...]:
         (reduction, _text(reduction, lambda value: f"{100 * value:.1f} %")),
         (result.get("effective_bits"), _text(result.get("effective_bits"), lambda value: f"{value:.2f}")),
         (result.get("loss_last"), _text(result.get("loss_last"), lambda value: f"{value:.3g}")),
-        (psnr if isinstance(psnr, int | float) else None, measured),
+        (psnr, measured),
         (seconds, _text(seconds, duration)),
         (run.created, run.created.replace("T", " ")[5:16]),
     )

@@ -1,8 +1,11 @@
 """Both pages with the real engine on the bundled model: tiny windows, two updates."""
 
+import json
+
 import pytest
 from pytestqt.qtbot import QtBot
 
+from quantvsr.jobs.options import Bits
 from quantvsr.project import RunState
 from quantvsr_gui.engine import Engine, Engines
 from quantvsr_gui.pages import complexity, quantize
@@ -33,6 +36,8 @@ def test_analyse_look_override_train_pause_cancel_keep(qtbot: QtBot, real: Conte
     card = page.page.card
     qtbot.waitUntil(lambda: not card.weights.isHidden(), timeout=LONG)
     page.edits.set_rank("middle.0.conv1", 20)
+    page.edits.set_layer_bits("up0.0.conv1", Bits(8, 8))
+    page._replan()
     page.card.close()
 
     runs = quantize.build(real)
@@ -61,5 +66,7 @@ def test_analyse_look_override_train_pause_cancel_keep(qtbot: QtBot, real: Conte
     assert (project.project.run_folder(run_id) / "checkpoint.safetensors").is_file()
     # What the app says about the size is what the file holds, but for its header.
     assert page.plan.cost.total_bytes == pytest.approx(run.result["bytes_lowbit"], rel=0.02)
-    assert page.plan.ranks[page.plan.measured.index["middle.0.conv1"]] == 20
+    written = json.loads((project.project.run_folder(run_id) / "ranks.json").read_text())["layers"]
+    assert {name: layer["rank"] for name, layer in written.items()} == page.plan.allocation.ranks
+    assert written["middle.0.conv1"]["rank"] == 20
     runs.hidden()

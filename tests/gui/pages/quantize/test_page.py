@@ -11,7 +11,7 @@ from fake_analysis import make_measured, write_analysis
 from quantvsr.calibration.results import StageResult
 from quantvsr.jobs import QuantizeJob, ScoreJob
 from quantvsr.jobs.options import Bits
-from quantvsr.project import RunState
+from quantvsr.project import Project, RunState, Settings
 from quantvsr_gui.pages.base import Context
 from quantvsr_gui.pages.quantize import build
 from quantvsr_gui.pages.quantize.controller import QuantizeController
@@ -310,6 +310,34 @@ def test_a_run_that_the_app_left_alone_is_continued(context, open_page):
     assert again.page.run_state.text() == "Interrupted; it can be continued"
     assert again.page.continue_button.isEnabled()
     again.hidden()
+
+
+def test_a_run_goes_on_while_another_project_is_open(controller, tmp_path):
+    project = controller.project
+    handle = start(controller)
+    folder = project.project.folder
+    project.open(Project.create(tmp_path / "other.qvsr", Settings()))
+    assert controller.page.main.currentWidget() is controller.page.empty
+    train(handle, 3)
+    assert not project.runs
+    project.open(Project.open(folder))
+    assert project.runs[0].state is RunState.RUNNING
+    handle.succeed(RESULT)
+    assert project.runs[0].state is RunState.DONE
+
+
+def test_a_measurement_that_fails_leaves_no_figure(controller):
+    page, project = controller.page, controller.project
+    start(controller).succeed(RESULT)
+    assert not page.measure_button.isEnabled()  # it is under way
+    score = controller.context.engines.work.submitted[-1]
+    score.begin()
+    score.fail("walk.mp4 cannot be read; choose another clip.")
+    assert "walk.mp4" in page.messages.texts()[0]
+    assert page.runs_model.index(0, 9).data() == "–"
+    assert "psnr_fp" not in project.runs[0].extra
+    page.measure_button.click()
+    assert isinstance(controller.context.engines.work.submitted[-1].job, ScoreJob)
 
 
 def test_narrow_windows_give_the_snapshots_a_turn(qtbot, controller):
