@@ -7,7 +7,7 @@ from typing import Any
 from quantvsr.jobs.analyze import megabytes
 from quantvsr.jobs.base import Result, plain, register
 from quantvsr.jobs.options import PATH, SWITCH, option
-from quantvsr.jobs.settings import MethodSettings, PictureSettings, TruthSettings
+from quantvsr.jobs.settings import ExecutionSettings, MethodSettings, PictureSettings, TruthSettings
 from quantvsr.progress import Progress
 
 
@@ -61,7 +61,7 @@ def _cell(value: float | None) -> str:
 
 @register("compare")
 @dataclass(frozen=True, kw_only=True)
-class CompareJob(TruthSettings, PictureSettings, MethodSettings):
+class CompareJob(ExecutionSettings, TruthSettings, PictureSettings, MethodSettings):
     """Compare the full-precision model with its quantized version on a clip."""
 
     summary = "Enlarge a clip with both models and compare: a video side by side, frames, figures."

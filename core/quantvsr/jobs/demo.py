@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from quantvsr.jobs.base import register
 from quantvsr.jobs.compare import CompareResult
 from quantvsr.jobs.options import INTEGER, PATH, SWITCH, option
-from quantvsr.jobs.settings import MethodSettings, TruthSettings
+from quantvsr.jobs.settings import ExecutionSettings, MethodSettings, TruthSettings
 from quantvsr.progress import Progress
 
 
 @register("demo")
 @dataclass(frozen=True, kw_only=True)
-class DemoJob(TruthSettings, MethodSettings):
+class DemoJob(ExecutionSettings, TruthSettings, MethodSettings):
     """Analyse, allocate, quantize, enlarge with all versions, compare."""
 
     summary = "Do the whole job once: analyse, quantize to 4 bits, enlarge a clip with both models, compare."

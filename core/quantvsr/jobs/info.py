@@ -47,7 +47,7 @@ class InfoResult(Result):
             ("Memory", "unknown" if self.memory is None else f"{self.memory / 2**30:.1f} GiB"),
             ("GPU", ", ".join(gpus) or "none"),
             ("Disk", f"{free} free of {total} at {self.disk['path']}"),
-            ("Execution", ", ".join(self.execution)),
+            ("Execution", "; ".join(self.execution)),
             ("Bundled model", self._model()),
         ]
 

@@ -87,6 +87,15 @@ class MethodSettings(ModelSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExecutionSettings(Job):
+    """How quantized layers are executed."""
+
+    backend: str = option(
+        TEXT, "How integers are computed: auto, simulated, onednn, triton, ...", default="auto"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PictureSettings(Job):
     """Which part of a clip is enlarged, and how it is cut up."""
 

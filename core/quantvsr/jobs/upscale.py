@@ -6,7 +6,14 @@ from pathlib import Path
 from quantvsr.jobs.base import Result, register
 from quantvsr.jobs.options import BITS, INTEGER, METHOD, PATH, SWITCH, TEXT, Bits, option
 from quantvsr.jobs.presets import preset_names
-from quantvsr.jobs.settings import CODECS, METHOD_DEFAULT, METHOD_HELP, ModelSettings, PictureSettings
+from quantvsr.jobs.settings import (
+    CODECS,
+    METHOD_DEFAULT,
+    METHOD_HELP,
+    ExecutionSettings,
+    ModelSettings,
+    PictureSettings,
+)
 from quantvsr.progress import Progress
 
 
@@ -54,7 +61,7 @@ class UpscaleResult(Result):
 
 @register("upscale")
 @dataclass(frozen=True, kw_only=True)
-class UpscaleJob(PictureSettings, ModelSettings):
+class UpscaleJob(ExecutionSettings, PictureSettings, ModelSettings):
     """Enlarge a clip with the full-precision or a quantized model."""
 
     summary = "Enlarge a clip 4 times, in full precision or with a quantized model."

@@ -221,7 +221,8 @@ class OneDnnConvolution(_OneDnnLayer):
         low_rank = self._low_rank(rows, features)
         out = self._columns(rows, features) if self.by_position else self._frames(rows, features, low_rank)
         if self.by_position and low_rank is not None:
-            out = out.add_(low_rank)
+            # A sum of two types takes longer than a conversion and a sum of one.
+            out = out.add_(low_rank.float())
         y = self.plan.unfold(self._finished(out, kind), x)
         return y[0] if unbatched else y
 

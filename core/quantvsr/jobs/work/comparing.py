@@ -16,8 +16,8 @@ from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece
 from quantvsr.jobs.work.ledger import Ledger
-from quantvsr.jobs.work.lowbit import cached_checkpoint, open_lowbit, watch_values
-from quantvsr.jobs.work.machine import choose_device, execution_backends
+from quantvsr.jobs.work.lowbit import cached_checkpoint, execute, open_lowbit, watch_values
+from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers
 from quantvsr.jobs.work.quantization import checkpoint_file
 from quantvsr.jobs.work.scene import Scene, prepare_scene
@@ -27,6 +27,8 @@ from quantvsr.models.adapter import VSRAdapter
 from quantvsr.models.registry import recognise
 from quantvsr.progress import Progress
 from quantvsr.quant.checkpoint import CheckpointInfo, read_checkpoint_info
+from quantvsr.runtime.registry import AUTO, wanted
+from quantvsr.runtime.registry import candidates as usable
 from quantvsr.upscale.charts import QualityPanel, quality_bars
 from quantvsr.upscale.memory import peak_memory
 
@@ -55,7 +57,7 @@ def compare(job: CompareJob, progress: Progress) -> CompareResult:
     with piece.open():
         pass  # a clip that cannot be read is found before any work
     recognise(job.model)
-    choose_device(job.device)
+    usable(job.backend, choose_device(job.device))
     ledger = Ledger(make_folder(folder / "work"))
     if job.checkpoint is not None:
         checkpoint = checkpoint_file(job.checkpoint)
@@ -72,7 +74,7 @@ def compare(job: CompareJob, progress: Progress) -> CompareResult:
     return report_comparison(
         job,
         scene,
-        Candidates(checkpoint, job.minmax),
+        Candidates(checkpoint, job.minmax, backend=job.backend),
         run,
         folder,
         ledger,
@@ -95,11 +97,13 @@ class Candidates:
         checkpoint: Of the low-bit model.
         minmax: Whether plain min-max codes with the same bits are shown too.
         charts: Charts made on the way, for the report.
+        backend: How integers are computed, see `runtime.registry`.
     """
 
     checkpoint: Path
     minmax: bool
     charts: tuple[Path, ...] = ()
+    backend: str = AUTO
 
 
 def report_comparison(
@@ -162,7 +166,7 @@ def report_comparison(
         "bytes_fp32": info.bytes_fp32,
         "bytes_lowbit": info.bytes_file,
         "reduction": _rounded(info.saving),
-        "execution": execution_backends()[0],
+        "execution": ledger.outcomes["upscale_lowbit"].figures["execution"],
         "device": str(device),
         "seconds_total": round(time.perf_counter() - began, 3),
         "seconds": ledger.seconds(),
@@ -214,25 +218,28 @@ def _versions(job: MethodSettings, candidates: Candidates, bits: Bits, method: s
     model = {"files": source_hash(job.model), "device": choose_device(job.device).type}
     checkpoint = candidates.checkpoint
 
-    def full(progress: Progress) -> VSRAdapter:
-        return open_full(job)
+    def full(progress: Progress) -> tuple[VSRAdapter, None]:
+        return open_full(job), None
 
-    def low(progress: Progress) -> VSRAdapter:
-        return open_lowbit(job, checkpoint).adapter
+    def low(progress: Progress) -> tuple[VSRAdapter, str]:
+        adapter = open_lowbit(job, checkpoint).adapter
+        return adapter, execute(adapter, candidates.backend, progress)
 
-    def plain(progress: Progress) -> VSRAdapter:
+    def plain(progress: Progress) -> tuple[VSRAdapter, str]:
         adapter = open_full(job)
         layers = quantize_layers(adapter, layer_config("maxmin", bits), 0, 0)
         layers.set_mode("frozen")
         watch_values(layers, adapter.device)
-        return adapter
+        del layers
+        return adapter, execute(adapter, candidates.backend, progress)
 
+    lowbit = {**model, "backend": wanted(candidates.backend)}
     found = [
         Version("fp", "Full precision", model, full),
-        Version("lowbit", f"{bits} {method}", {**model, "checkpoint": hash_file(checkpoint)}, low),
+        Version("lowbit", f"{bits} {method}", {**lowbit, "checkpoint": hash_file(checkpoint)}, low),
     ]
     if candidates.minmax:
-        found.append(Version("minmax", f"{bits} plain min-max", {**model, "minmax": str(bits)}, plain))
+        found.append(Version("minmax", f"{bits} plain min-max", {**lowbit, "minmax": str(bits)}, plain))
     return found
 
 

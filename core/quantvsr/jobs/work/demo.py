@@ -17,6 +17,7 @@ from quantvsr.jobs.work.scene import SCALE, prepare_scene
 from quantvsr.jobs.work.versions import Run
 from quantvsr.models.registry import recognise
 from quantvsr.progress import Progress
+from quantvsr.runtime.registry import candidates
 
 # What three versions of the bundled model enlarge within two minutes on two cores: low-quality pixels of
 # the longer and the shorter side, and frames (windows of five that share one frame).
@@ -38,7 +39,7 @@ def demo(job: DemoJob, progress: Progress) -> CompareResult:
     folder = Path(job.out).expanduser()
     piece, truth, shown = _choose_clip(job, progress)
     recognise(job.model)
-    choose_device(job.device)
+    candidates(job.backend, choose_device(job.device))
     clips = learn_clips((), without=shown) if uses_samples(job) else []
     ledger = Ledger(make_folder(folder / "work"))
     scene = prepare_scene(truth, piece, folder / "frames", ledger, progress.stage("prepare", 0.0, 0.02))
@@ -46,7 +47,7 @@ def demo(job: DemoJob, progress: Progress) -> CompareResult:
     return report_comparison(
         job,
         scene,
-        Candidates(done.checkpoint, minmax=True, charts=done.charts),
+        Candidates(done.checkpoint, minmax=True, charts=done.charts, backend=job.backend),
         Run(job.seed, job.steps),
         folder,
         ledger,

@@ -19,6 +19,8 @@ from quantvsr.models.adapter import VSRAdapter
 from quantvsr.progress import Progress
 from quantvsr.quant.checkpoint import CheckpointInfo, load_checkpoint
 from quantvsr.quant.surgery import LayerMap
+from quantvsr.runtime.execution import accelerate
+from quantvsr.runtime.registry import AUTO
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class LowBit:
 
 
 def open_lowbit(job: ModelChoice, checkpoint: Path) -> LowBit:
-    """Open the model of a job with a checkpoint.
+    """Open the model of a job with a checkpoint; `execute` makes it fast.
 
     Raises:
         BadModel: The checkpoint is damaged, none, or belongs to another model.
@@ -52,6 +54,32 @@ def open_lowbit(job: ModelChoice, checkpoint: Path) -> LowBit:
     layers, info = load_checkpoint(checkpoint, adapter.denoiser)
     watch_values(layers, adapter.device)
     return LowBit(adapter, layers, info)
+
+
+def execute(adapter: VSRAdapter, backend: str, progress: Progress) -> str:
+    """Make the frozen layers of a model executable, in place, by the best backend or a chosen one.
+
+    Returns:
+        How they are executed, for results: "integer, oneDNN int8", "simulated", ...
+
+    Raises:
+        BadInput: There is no such backend, or it does not run here.
+    """
+    found = accelerate(
+        adapter.denoiser, adapter.device, backend=backend, carriers=adapter.carriers, warn=progress.warn
+    )
+    return str(found)
+
+
+def open_executable(job: ModelChoice, checkpoint: Path) -> VSRAdapter:
+    """Open the model of a job with a checkpoint, executed as fast as this machine can.
+
+    Raises:
+        BadModel: See `open_lowbit`.
+    """
+    adapter = open_lowbit(job, checkpoint).adapter
+    execute(adapter, AUTO, Progress())
+    return adapter
 
 
 def watch_values(layers: LayerMap, device: torch.device) -> None:

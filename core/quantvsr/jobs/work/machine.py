@@ -19,6 +19,7 @@ from quantvsr.errors import BadInput, QuantVSRError
 from quantvsr.jobs.info import InfoResult
 from quantvsr.models.registry import BUNDLED, open_model
 from quantvsr.progress import Progress
+from quantvsr.runtime.registry import available
 
 _LIBRARIES = {
     "torch": "torch",
@@ -65,8 +66,9 @@ def info(progress: Progress) -> InfoResult:
 
 
 def execution_backends() -> tuple[str, ...]:
-    """Ways to run a quantized model here; `simulated` (integers held in floats) always works."""
-    return ("simulated",)
+    """Ways to run a quantized model here, best first; `simulated` (integers in floats) always works."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return tuple(dict.fromkeys(backend.title for backend in available(device)))
 
 
 def choose_device(name: str) -> torch.device:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from quantvsr.errors import BadInput
 from quantvsr.jobs.preview import PreviewJob, PreviewResult
-from quantvsr.jobs.work.lowbit import open_lowbit
+from quantvsr.jobs.work.lowbit import open_executable
 from quantvsr.jobs.work.models import open_full
 from quantvsr.jobs.work.quantization import checkpoint_file
 from quantvsr.media.reader import ClipReader, open_clip
@@ -174,7 +174,7 @@ def _model(job: PreviewJob, version: str) -> VSRAdapter:
         while len(_models) >= _KEPT_MODELS:
             _models.popitem(last=False)
             gc.collect()
-        adapter = open_full(job) if version == FP else open_lowbit(job, Path(version)).adapter
+        adapter = open_full(job) if version == FP else open_executable(job, Path(version))
     _models[key] = adapter
     return adapter
 

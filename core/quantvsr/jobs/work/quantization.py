@@ -24,7 +24,7 @@ from quantvsr.jobs.work.analysis import (
 )
 from quantvsr.jobs.work.clips import LearnClip, learn_clips
 from quantvsr.jobs.work.ledger import Ledger
-from quantvsr.jobs.work.machine import choose_device, execution_backends
+from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers_of
 from quantvsr.methods import get_method
 from quantvsr.methods.apply import calibrate
@@ -32,6 +32,7 @@ from quantvsr.models.registry import recognise
 from quantvsr.progress import Progress
 from quantvsr.quant.checkpoint import CheckpointInfo, save_checkpoint
 from quantvsr.quant.surgery import LayerMap
+from quantvsr.runtime.registry import SIMULATED
 from quantvsr.upscale.charts import LossCurve, loss_curves
 from quantvsr.upscale.memory import peak_memory
 
@@ -88,7 +89,7 @@ def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
         loss_last=figures["loss_last"],
         seconds=ledger.seconds(),
         peak_memory=peak_memory(device).ram or 0,
-        execution=execution_backends()[0],
+        execution=SIMULATED,
     )
 
 

@@ -16,7 +16,7 @@ from quantvsr.hashing import hash_file, hash_json
 from quantvsr.jobs.sidebyside import SideBySideJob, SideBySideResult
 from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece, likely_frames, tell_warnings
-from quantvsr.jobs.work.lowbit import open_lowbit
+from quantvsr.jobs.work.lowbit import open_executable
 from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import open_full
 from quantvsr.jobs.work.quantization import checkpoint_file
@@ -162,7 +162,7 @@ def _detail(piece: Piece, height: int, width: int) -> Region:
 
 
 def _open(job: SideBySideJob, version: str) -> VSRAdapter:
-    return open_full(job) if version == FP else open_lowbit(job, Path(version)).adapter
+    return open_full(job) if version == FP else open_executable(job, Path(version))
 
 
 def _pictures(

@@ -16,12 +16,13 @@ from quantvsr.files import atomic_bytes, atomic_json
 from quantvsr.jobs.sweep import RESULTS, TABLE, SweepJob
 from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import LearnClip
-from quantvsr.jobs.work.machine import choose_device, execution_backends
+from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.scene import SCALE
 from quantvsr.jobs.work.sweep_clips import SweepClip, shot_files
 from quantvsr.methods import get_method
 from quantvsr.metrics import get_metric
 from quantvsr.models.registry import recognise
+from quantvsr.runtime.registry import SIMULATED
 
 if TYPE_CHECKING:
     from quantvsr.jobs.work.sweeping import Entry
@@ -58,7 +59,7 @@ def results_json(
         "machine": {
             "device": str(device),
             "device_name": _device_name(device),
-            "execution": execution_backends()[0],
+            "execution": SIMULATED,
             "versions": {name: _version(name) for name in _LIBRARIES},
         },
         "metrics": {name: get_metric(name).to_json() for name in metrics},

@@ -16,8 +16,8 @@ from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.upscale import UpscaleJob, UpscaleResult
 from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece, likely_frames, tell_warnings
-from quantvsr.jobs.work.lowbit import cached_checkpoint, open_lowbit
-from quantvsr.jobs.work.machine import execution_backends
+from quantvsr.jobs.work.lowbit import cached_checkpoint, execute, open_lowbit
+from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import open_full, tell_notes
 from quantvsr.jobs.work.quantization import checkpoint_file
 from quantvsr.media.codecs import CODECS, check_output_size, container_for, find_codec
@@ -28,6 +28,7 @@ from quantvsr.media.types import Frame
 from quantvsr.media.writer import open_writer
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.progress import Progress
+from quantvsr.runtime.registry import candidates
 from quantvsr.upscale.engine import DEFAULT_OVERLAP, DEFAULT_TILE, UpscaleReport, upscale_clip
 
 
@@ -116,6 +117,7 @@ def _key(job: UpscaleJob, piece: Piece, found: "_Opened") -> str:
             "model": source_hash(job.model),
             "checkpoint": None if found.checkpoint is None else hash_file(found.checkpoint),
             "device": found.adapter.device.type,
+            "execution": found.execution,
         }
     )
 
@@ -212,6 +214,7 @@ class _Opened:
 
 
 def _open(job: UpscaleJob, progress: Progress) -> _Opened:
+    candidates(job.backend, choose_device(job.device))  # one that does not exist fails before anything long
     if job.checkpoint is None and job.bits is None:
         return _Opened(open_full(job))
     if job.checkpoint is not None:
@@ -229,4 +232,6 @@ def _open(job: UpscaleJob, progress: Progress) -> _Opened:
         )
         checkpoint = cached_checkpoint(method, progress)
     found = open_lowbit(job, checkpoint)
-    return _Opened(found.adapter, found.bits, execution_backends()[0], checkpoint)
+    bits, adapter = found.bits, found.adapter
+    del found  # it holds the layers that `execute` replaces
+    return _Opened(adapter, bits, execute(adapter, job.backend, progress), checkpoint)

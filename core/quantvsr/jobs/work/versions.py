@@ -39,13 +39,13 @@ class Version:
         name: Its folder and its ending in metrics.json: fp, lowbit, minmax.
         label: Shown in the comparison.
         key: What decides it besides the clip, as JSON values.
-        open: Opens the model ready to run.
+        open: Opens the model ready to run, and says how its integers are computed; None in full precision.
     """
 
     name: str
     label: str
     key: Mapping[str, Any]
-    open: Callable[[Progress], VSRAdapter]
+    open: Callable[[Progress], tuple[VSRAdapter, str | None]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def make_versions(
 
 
 def _enlarge(scene: Scene, version: Version, run: Run, target: Path, progress: Progress) -> dict[str, Any]:
-    adapter = version.open(progress.stage(f"open {version.name}", 0.0, 0.02))
+    adapter, execution = version.open(progress.stage(f"open {version.name}", 0.0, 0.02))
     report = UpscaleReport()
     size = (scene.width * adapter.scale, scene.height * adapter.scale)
     inner = progress.stage(f"upscale {version.name}", 0.02, 1.0)
@@ -97,6 +97,7 @@ def _enlarge(scene: Scene, version: Version, run: Run, target: Path, progress: P
         "frames": report.frames,
         "tile": report.tile,
         "overlap": report.overlap,
+        "execution": execution,
         "peak_memory": report.peak_ram,
         "peak_device_memory": report.peak_gpu,
     }
