@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from quantvsr.jobs import QuantizeJob
@@ -20,6 +21,7 @@ from quantvsr_gui.engine import Engines
 from quantvsr_gui.pages.complexity.table import RANK
 from quantvsr_gui.pages.quantize.page import PRESET_BITS
 from quantvsr_gui.shell.window import MainWindow
+from quantvsr_gui.widgets.banner import Messages
 
 FRAMES, EDGE = 6, 16
 UPDATES = 3
@@ -72,12 +74,7 @@ def test_from_an_empty_project_to_an_exported_video_and_back(
     complexity = window.controller("complexity")
     complexity.page.start_button.click()
     until(lambda: window.engines.work.current and window.engines.work.current.fraction > 0.1)
-    if sys.platform != "win32":
-        os.kill(window.engines.work.process_id, signal.SIGKILL)
-        until(lambda: any("Nothing is lost" in text for text in window.messages.texts()))
-        handle = window.engines.work
-        assert not handle.busy
-        press_banner(window, "Restart and continue")
+    kill_and_continue(window, until)
     until(lambda: project.analysis)
     assert complexity.plan is not None
 
@@ -115,6 +112,8 @@ def test_from_an_empty_project_to_an_exported_video_and_back(
     quantize.page.pause_button.click()
     until(lambda: project.run(run_id).state is RunState.PAUSED)
     quantize.page.pause_button.click()
+    until(lambda: project.run(run_id).state is RunState.RUNNING)
+    kill_and_continue(window, until)
     until(lambda: project.run(run_id).state is RunState.DONE)
     run = project.run(run_id)
     assert quantize._history(run_id).updates >= UPDATES
@@ -183,10 +182,18 @@ def test_from_an_empty_project_to_an_exported_video_and_back(
     assert not again.engines.work.busy
 
 
-def press_banner(window: MainWindow, text: str) -> None:
-    from PySide6.QtWidgets import QPushButton
+def kill_and_continue(window: MainWindow, until: Until) -> None:
+    """End the engine's process as a crash would, and press the button of the message that follows."""
+    if sys.platform == "win32":
+        return
+    os.kill(window.engines.work.process_id, signal.SIGKILL)
+    until(lambda: any("Nothing is lost" in text for text in window.messages.texts()))
+    assert not window.engines.work.busy
+    press(window.messages, "Restart and continue")
 
-    buttons = [b for b in window.messages.findChildren(QPushButton) if b.text() == text and b.isVisible()]
+
+def press(messages: Messages, text: str) -> None:
+    buttons = [b for b in messages.findChildren(QPushButton) if b.text() == text and b.isVisible()]
     buttons[0].click()
 
 
