@@ -45,7 +45,8 @@ class Shape:
 
 
 @functools.cache
-def _measured() -> tuple[tuple[Shape, Tile], ...]:
+def measured() -> tuple[tuple[Shape, Tile], ...]:
+    """Shapes and the fastest tile of each (on an H200, by `benchmarks/tune_tiles.py`)."""
     entries = json.loads(_FILE.read_text(encoding="utf-8"))["tiles"]
     return tuple((Shape(**entry["shape"]), Tile(**entry["tile"])) for entry in entries)
 
@@ -66,5 +67,5 @@ def _distance(a: Shape, b: Shape) -> float:
 
 @functools.lru_cache(maxsize=1024)
 def best_tile(shape: Shape) -> Tile:
-    """The tile that was fastest for the most similar shape measured (on an H200, see benchmarks)."""
-    return min(_measured(), key=lambda entry: _distance(entry[0], shape))[1]
+    """The tile that was fastest for the most similar shape measured."""
+    return min(measured(), key=lambda entry: _distance(entry[0], shape))[1]

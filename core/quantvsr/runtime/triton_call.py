@@ -8,21 +8,25 @@ from torch import Tensor
 
 from quantvsr.errors import BadInput
 from quantvsr.quant.affine import ABSOLUTE_FLOOR, code_range
-from quantvsr.runtime import triton_kernels as kernels
+from quantvsr.runtime import triton_encode, triton_product
 from quantvsr.runtime.bitplanes import RUN
 from quantvsr.runtime.tiles import Shape, Tile, best_tile
 
 if TYPE_CHECKING:
     from quantvsr.runtime.triton_layer import TritonLayer
 
-_ROWS = 64
-"""Positions that one program encodes."""
+# Triton's decorator has no types.
+_encode: Any = triton_encode
+_product: Any = triton_product
+
+_ROWS, _STAGES = 64, 2
+"""Positions that one program encodes, and blocks of channels it loads ahead."""
 
 _LARGEST_SPAN = 256
 """Most pieces of a range, positions along time times blocks of channels, that are read at once."""
 
-_WANTED = 264
-"""Programs that keep a large GPU busy: two for each multiprocessor."""
+_WANTED, _ENOUGH = 264, 528
+"""Programs that a large GPU should have at least (two for each multiprocessor), and those that are enough."""
 
 _RUNS = 64
 """Runs of weight codes that one program unpacks."""
@@ -57,25 +61,31 @@ class Call:
         time, self.tokens = layer.range_kind == "time", layer.range_kind in ("time", "position")
         self.groups = entries * (sy * sx if time else rows) if self.tokens else entries
         steps = sz if time else 1
-        span = _power(chunks * steps)
-        if self.tokens and span > _LARGEST_SPAN:
-            raise ValueError("a range spans too many values")
         block_rows = _ROWS
         while block_rows > 16 and -(-entries * rows // block_rows) * chunks < _WANTED:
             block_rows //= 2
         tiles, padded_tiles = -(-rows // block_rows), -(-pz * py * px // block_rows)
-        feature_rows = _ROWS
+        # Shares of the channels, several blocks each where there are programs enough.
+        shares = -(-chunks // max(1, tiles * entries * chunks // _ENOUGH))
+        span = _power(shares * steps)
+        if self.tokens and span > _LARGEST_SPAN:
+            raise ValueError("a range spans too many values")
+        feature_rows = 64
         while feature_rows > 16 and entries * rows // feature_rows < _WANTED // 2:
             feature_rows //= 2
         group = (1, 0, 0, 0)
         if self.tokens:
             group = (sy * sx, 0, sx, 1) if time else (rows, sy * sx, sx, 1)
         low, high = code_range(config.activation_bits, config.activation_symmetric)
-        branch = dict(RANK=layer.rank, RP=_power(layer.rank), C=layer.channels, HALF=x.dtype != torch.float32)
+        # Without loss: float32 as it is, half types as the sum of two.
+        double = x.dtype != torch.float32
+        branch = dict(
+            RANK=layer.rank, RP=_power(layer.rank), C=layer.channels, BLOCK=layer.block, BP=side,
+            DOUBLE=double, ROTATE=layer.matrix is not None, SIGNS_FIRST=not layer.dims,
+        )  # fmt: skip
         values = dict(
-            BLOCK=layer.block, BP=side, CHUNKS=chunks, ROWS=block_rows, LEAVE=layer.leave,
-            ROTATE=layer.matrix is not None, SIGNS_FIRST=not layer.dims, SHIFT=layer.moved is not None,
-            EXACT=layer.exact, TOKENS=self.tokens, factor=layer.factor, **branch,
+            CHUNKS=chunks, SHARES=shares, ROWS=block_rows, LEAVE=layer.leave, SHIFT=layer.moved is not None,
+            EXACT=layer.exact, factor=layer.factor, **branch,
         )  # fmt: skip
         taps = dict(
             step_z=window.stride[0], step_y=window.stride[1], step_x=window.stride[2],
@@ -86,27 +96,42 @@ class Call:
         self.unpacks = any(planes)
         blocks = layer.outputs * layer.length // RUN
         programs = -(-entries * rows // feature_rows) if layer.rank else 0
-        self.before_grid = (programs + (-(-blocks // _RUNS) if self.unpacks else 0),)
+        turning = chunks if layer.leave else 0
+        self.before_grid = (programs + turning + (-(-blocks // _RUNS) if self.unpacks else 0),)
         self.before: dict[str, Any] = dict(
-            rows=entries * rows, blocks=blocks, blocks_per_row=layer.length // RUN, programs=programs,
-            FEATURE_ROWS=feature_rows, WIDTH=128 if layer.channels % 128 == 0 else 64,
+            rows=entries * rows, blocks=blocks, blocks_per_row=layer.length // RUN,
+            feature_programs=programs, direction_programs=turning, FEATURE_ROWS=feature_rows,
+            WIDTH=128 if layer.channels % 128 == 0 else 64,
             HIGH=planes[0], MIDDLE=planes[1], LOW=planes[2], RUNS=_RUNS, **branch,
         )  # fmt: skip
-        self.found_shape = (entries * rows, layer.rank)
-        self.ranges_grid = (tiles * chunks * entries,)
-        self.partials = entries * rows * chunks if self.tokens else tiles * chunks * entries
-        self.ranges: dict[str, Any] = dict(rows=rows, tiles=tiles, **values)
-        # Features are read where they were found unless they need borders or another type.
-        self.copies = layer.rank > 0 and (window.pads or x.dtype != torch.float32)
-        self.encode_grid = (padded_tiles * chunks * entries,)
-        self.encode: dict[str, Any] = dict(
-            parts=tiles * chunks, sz=sz, sy=sy, sx=sx,
-            left_z=window.left[0], left_y=window.left[1], left_x=window.left[2],
-            pz=pz, py=py, px=px, tiles=padded_tiles, STEPS=steps, SPAN=span,
-            SHARED=layer.range_kind == "tensor", COPY=self.copies, CP=layer.padded_channels,
-            LOWEST=low, HIGHEST=high, SYMMETRIC=config.activation_symmetric,
+        self.halves = 2 if double else 1
+        self.found_shape = (self.halves, entries * rows, layer.rank)
+        self.ranges_grid = (tiles * shares * entries,)
+        self.partials = entries * rows * shares if self.tokens else tiles * shares * entries
+        whole = rows % block_rows == 0 and layer.block == side and layer.channels % side == 0
+        self.ranges: dict[str, Any] = dict(
+            rows=rows,
+            tiles=tiles,
+            count=entries * rows,
+            TOKENS=self.tokens,
+            WHOLE=whole,
+            num_stages=_STAGES,
+            **values,
+        )
+        # Features are read where they were found unless they need borders.
+        self.copies = layer.rank > 0 and window.pads
+        coding = dict(
+            CP=layer.padded_channels, LOWEST=low, HIGHEST=high, SYMMETRIC=config.activation_symmetric,
             FLOOR=ABSOLUTE_FLOOR if config.scale_floor == "absolute" else 0.0, OFFSET=128,
-            ACT_ZERO=layer.act_zero, **values,
+            ACT_ZERO=layer.act_zero,
+        )  # fmt: skip
+        self.encode_grid = (padded_tiles * shares * entries,)
+        self.encode: dict[str, Any] = dict(
+            parts=tiles * shares, sz=sz, sy=sy, sx=sx,
+            left_z=window.left[0], left_y=window.left[1], left_x=window.left[2],
+            pz=pz, py=py, px=px, tiles=padded_tiles, count=entries * rows, STEPS=steps, SPAN=span,
+            SHARED=layer.range_kind == "tensor", COPY=self.copies, TOKENS=self.tokens,
+            num_stages=_STAGES, **coding, **values,
         )  # fmt: skip
         tile, column_tiles = self.tile, -(-layer.outputs // self.tile.n)
         self.multiply_grid = (-(-self.positions // tile.m) * column_tiles, tile.split)
@@ -156,12 +181,12 @@ class Call:
             _or(layer.bias, x), _or(features, x), _or(_as(layer.l1, x), x),
         )  # fmt: skip
         if self.tile.split == 1:
-            kernels.multiply[self.multiply_grid](codes, weights, y, y, *ends, **self.multiply)
+            _product.multiply[self.multiply_grid](codes, weights, y, y, *ends, **self.multiply)
             return y
         shape = (self.tile.split, self.positions, layer.outputs)
         sums = torch.empty(shape, dtype=torch.int32, device=x.device)
-        kernels.multiply[self.multiply_grid](codes, weights, y, sums, *ends, **self.multiply)
-        kernels.finish[self.finish_grid](sums, y, *ends, **self.finish)
+        _product.multiply[self.multiply_grid](codes, weights, y, sums, *ends, **self.multiply)
+        _product.finish[self.finish_grid](sums, y, *ends, **self.finish)
         return y
 
     def prepare(
@@ -177,30 +202,41 @@ class Call:
         codes = torch.empty(self.code_shape, dtype=torch.int8, device=device)
         scales = torch.empty(self.groups, dtype=torch.float32, device=device)
         zeros = torch.empty(self.groups, dtype=torch.int32, device=device) if layer.act_zero else None
-        partial = torch.empty(2 * self.partials, dtype=torch.float32, device=device)
-        found = features = None
+        found = features = turned = None
         if layer.rank:
-            found = features = torch.empty(self.found_shape, dtype=torch.float32, device=device)
+            found = torch.empty(self.found_shape, dtype=x.dtype, device=device)
+            features = found[0]
+            turned = torch.empty(self.halves, layer.rank, layer.channels, dtype=x.dtype, device=device)
         if self.copies:
             features = torch.empty(self.code_shape[0], layer.rank, dtype=x.dtype, device=device)
         weights = layer.weights
         if self.unpacks:
             weights = torch.empty(layer.outputs * layer.length, dtype=torch.int8, device=device)
-        found_, l2, moved, signs = (_or(t, x) for t in (found, layer.l2, layer.moved, layer.signs))
+        found, turned, moved, signs = (_or(t, x) for t in (found, turned, layer.moved, layer.signs))
         matrix = _or(_as(layer.matrix, x) if layer.exact else layer.matrix, x)
         if self.before_grid[0]:
-            kernels.before[self.before_grid](
-                x, l2, found_, packed=layer.weights, weights=weights, weight_zeros=layer.weight_zeros,
-                **self.before,
+            _encode.before[self.before_grid](
+                x, _or(self._l2(layer, x), x), found, turned, matrix, signs, packed=layer.weights,
+                weights=weights, weight_zeros=layer.weight_zeros, **self.before,
             )  # fmt: skip
-        kernels.ranges[self.ranges_grid](
-            x, found_, l2, moved, matrix, signs, partial=partial, **self.ranges
+        partial = torch.empty(2 * self.partials, dtype=torch.float32, device=device)
+        _encode.ranges[self.ranges_grid](
+            x, found, turned, moved, matrix, signs, partial=partial, **self.ranges
         )
-        kernels.encode[self.encode_grid](
-            x, codes, scales, _or(zeros, x), found_, _or(features, x), l2, moved, layer.clip, matrix, signs,
-            partial=partial, border=layer.border, **self.encode,
+        _encode.encode[self.encode_grid](
+            x, codes, scales, _or(zeros, x), found, _or(features, x), turned, moved, layer.clip, matrix,
+            signs, partial=partial, border=layer.border, **self.encode,
         )  # fmt: skip
         return codes, scales, zeros, features, weights
+
+    def _l2(self, layer: "TritonLayer", x: Tensor) -> Tensor | None:
+        """The directions in the halves that the type of x wants."""
+        held = layer.l2
+        if held is None or (held.dtype == x.dtype and len(held) == self.halves):
+            return held
+        whole = held.float().sum(0, keepdim=True)
+        upper = whole.to(x.dtype)
+        return upper if self.halves == 1 else torch.cat([upper, (whole - upper.float()).to(x.dtype)])
 
 
 def _or(value: Tensor | None, other: Tensor) -> Tensor:
@@ -216,7 +252,7 @@ def _fitting(layer: "TritonLayer", tile: Tile) -> Tile:
     """The tile without what this layer cannot do."""
     changes: dict[str, Any] = {}
     if layer.padded_channels % tile.k:
-        changes["k"] = 64
+        changes["k"] = layer.step
     if tile.nibbles and layer.planes != (1, 0, 0):
         changes["nibbles"] = False
     elif tile.nibbles:
