@@ -12,7 +12,7 @@ import pickle
 import sys
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,16 +41,20 @@ _STORAGES: dict[str, torch.dtype] = {
     "BoolStorage": torch.bool,
 }
 _DTYPES = {str(dtype).partition(".")[2]: dtype for dtype in _STORAGES.values()}
+_NAME = "quantvsr_data_name"
 _NUMPY_KINDS = frozenset("biuf")
 
 
-def load_pickle(path: str | os.PathLike[str], *, data: bool = True) -> Any:
+def load_pickle(
+    path: str | os.PathLike[str], *, data: bool = True, skip: Collection[str] = frozenset()
+) -> Any:
     """Read a file written by `torch.save`, on the processor, running nothing it contains.
 
     Args:
         path: The file.
         data: Read the tensors' data; without, they come back on the meta device, with shape and type only,
             and a file of gigabytes takes moments.
+        skip: Names of data that is not read even so; see `data_name`.
 
     Returns:
         What was saved: tensors, dicts (also ordered), lists, tuples, sets, strings, bytes, numbers, NumPy
@@ -63,9 +67,9 @@ def load_pickle(path: str | os.PathLike[str], *, data: bool = True) -> Any:
     try:
         with file.open("rb") as stream:
             if zipfile.is_zipfile(stream):
-                return _read_zip(stream, data)
+                return _read_zip(stream, data, skip)
             stream.seek(0)
-            return _read_legacy(stream, data)
+            return _read_legacy(stream, data, skip)
     except _Refused as error:
         raise BadModel(
             f"{file} asks to run {error}, which no weight file needs; ask its author for a safetensors file."
@@ -78,6 +82,11 @@ def load_pickle(path: str | os.PathLike[str], *, data: bool = True) -> Any:
         raise BadModel(f"{file} cannot be read ({error.strerror or error}); check the file.") from error
     except Exception as error:
         raise BadModel(f"{file} is not a complete weight file ({error}); get it again.") from error
+
+
+def data_name(tensor: Tensor) -> str:
+    """Name of the data, inside its file, of a tensor that was loaded without; tensors may share data."""
+    return getattr(tensor, _NAME)
 
 
 def safetensors_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
@@ -102,8 +111,14 @@ def safetensors_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         return dict(opened.metadata() or {})
 
 
-def load_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_safetensors(
+    path: str | os.PathLike[str], without: tuple[str, ...] = ()
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file.
+
+    Args:
+        path: The file.
+        without: Beginnings of names that are left out.
 
     Returns:
         Tensors by name, and the file's metadata.
@@ -113,7 +128,8 @@ def load_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], d
     """
     file = Path(path)
     with _complete_safetensors(file), safetensors.safe_open(file, framework="pt") as opened:
-        tensors = {name: opened.get_tensor(name) for name in list(opened.keys())}
+        names = [name for name in list(opened.keys()) if not name.startswith(without)]
+        tensors = {name: opened.get_tensor(name) for name in names}
         return tensors, dict(opened.metadata() or {})
 
 
@@ -148,7 +164,10 @@ def _rebuild_tensor(
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if 0 not in size and last >= storage.numel():
         raise ValueError("a tensor larger than its data")
-    return storage.as_strided(size, stride, offset)
+    tensor = storage.as_strided(size, stride, offset)
+    if storage.is_meta:
+        setattr(tensor, _NAME, getattr(storage, _NAME))
+    return tensor
 
 
 def _rebuild_parameter(data: Tensor, *_: object) -> Tensor:
@@ -236,6 +255,12 @@ def _storage_fields(pid: Any) -> tuple[torch.dtype, str, int]:
     return storage.dtype, str(key), int(count)
 
 
+def _without_data(dtype: torch.dtype, count: int, key: str) -> Tensor:
+    tensor = torch.empty(count, dtype=dtype, device="meta")
+    setattr(tensor, _NAME, key)
+    return tensor
+
+
 def _tensor(data: bytes, dtype: torch.dtype, count: int, byte_order: str) -> Tensor:
     if len(data) != count * dtype.itemsize:
         raise ValueError(f"{count} values take {count * dtype.itemsize} bytes, not {len(data)}")
@@ -247,7 +272,7 @@ def _tensor(data: bytes, dtype: torch.dtype, count: int, byte_order: str) -> Ten
     return torch.frombuffer(raw, dtype=dtype)
 
 
-def _read_zip(stream: BinaryIO, data: bool) -> Any:
+def _read_zip(stream: BinaryIO, data: bool, skip: Collection[str]) -> Any:
     with zipfile.ZipFile(stream) as archive:
         entries = {info.filename: info for info in archive.infolist()}
         pickles = [name for name in entries if name.endswith("/data.pkl") or name == "data.pkl"]
@@ -271,15 +296,15 @@ def _read_zip(stream: BinaryIO, data: bool) -> Any:
                     raise ValueError("data of the wrong size")
                 loaded[key] = (
                     _tensor(read(f"data/{key}"), dtype, count, order)
-                    if data
-                    else torch.empty(count, dtype=dtype, device="meta")
+                    if data and key not in skip
+                    else _without_data(dtype, count, key)
                 )
             return loaded[key]
 
         return _Unpickler(io.BytesIO(read("data.pkl")), storage_of).load()
 
 
-def _read_legacy(stream: BinaryIO, data: bool) -> Any:
+def _read_legacy(stream: BinaryIO, data: bool, skip: Collection[str]) -> Any:
     """The form before PyTorch 1.6: several pickles in a row, then the data of all storages."""
 
     def refuse(pid: Any) -> Tensor:
@@ -305,7 +330,8 @@ def _read_legacy(stream: BinaryIO, data: bool) -> Any:
         if not 0 <= count * dtype.itemsize <= size:
             raise ValueError("more data than the file holds")
         if key not in storages:
-            storages[key] = torch.empty(count, dtype=dtype, device="cpu" if data else "meta")
+            wanted = data and key not in skip
+            storages[key] = torch.empty(count, dtype=dtype) if wanted else _without_data(dtype, count, key)
         return storages[key]
 
     result = _Unpickler(stream, storage_of).load()
@@ -314,8 +340,11 @@ def _read_legacy(stream: BinaryIO, data: bool) -> Any:
     for key in _Unpickler(stream, refuse).load():
         storage = storages[key]
         count = int.from_bytes(stream.read(8), "little" if order == "little" else "big")
-        content = stream.read(count * storage.dtype.itemsize)
         if count != storage.numel():
             raise ValueError("data of the wrong size")
+        if storage.is_meta:
+            stream.seek(count * storage.dtype.itemsize, os.SEEK_CUR)
+            continue
+        content = stream.read(count * storage.dtype.itemsize)
         storage.copy_(_tensor(content, storage.dtype, count, order))
     return result

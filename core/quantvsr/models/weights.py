@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from quantvsr.errors import BadModel
-from quantvsr.models.safe_load import load_pickle, load_safetensors, safetensors_shapes
+from quantvsr.models.safe_load import data_name, load_pickle, load_safetensors, safetensors_shapes
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -56,24 +56,42 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         BadModel: The file is missing, damaged, or asks for more than data; a shard is missing.
     """
     if path.name.endswith(INDEX_ENDINGS):
-        return _merged(path, read_shapes)
+        return _merged(path, read_shapes, ())
     if path.suffix == ".safetensors":
         return safetensors_shapes(path)
     return {name: tuple(value.shape) for name, value in state_dict(load_pickle(path, data=False)).items()}
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a weight file, by key.
+def read_tensors(path: Path, without: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """The tensors of a weight file, by key.
+
+    Args:
+        path: The file.
+        without: Beginnings of keys that are left out; their data is not read.
 
     Raises:
         BadModel: The file is missing, damaged, holds no tensors, or asks for more than data.
     """
-    if path.name.endswith(INDEX_ENDINGS):
-        return _merged(path, read_tensors)
-    tensors = load_safetensors(path)[0] if path.suffix == ".safetensors" else state_dict(load_pickle(path))
+    tensors = _read(path, without)
     if not tensors:
         raise BadModel(f"{path} holds no tensors; choose a weight file.")
     return tensors
+
+
+def _read(path: Path, without: tuple[str, ...]) -> dict[str, Tensor]:
+    if path.name.endswith(INDEX_ENDINGS):
+        return _merged(path, lambda shard: _read(shard, without), without)
+    return load_safetensors(path, without)[0] if path.suffix == ".safetensors" else _unpickled(path, without)
+
+
+def _unpickled(path: Path, without: tuple[str, ...]) -> dict[str, Tensor]:
+    if not without:
+        return state_dict(load_pickle(path))
+    outline = state_dict(load_pickle(path, data=False))
+    used = {data_name(tensor) for name, tensor in outline.items() if not name.startswith(without)}
+    every = {data_name(tensor) for tensor in outline.values()}
+    found = state_dict(load_pickle(path, skip=every - used))
+    return {name: tensor for name, tensor in found.items() if not name.startswith(without)}
 
 
 def state_dict(value: Any) -> dict[str, Tensor]:
@@ -108,14 +126,14 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def _merged(index: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+def _merged(index: Path, read: Callable[[Path], dict[str, Any]], without: tuple[str, ...]) -> dict[str, Any]:
     """What the shards hold together; each key from the shard that the index says."""
     shards = _shards(index)
     found: dict[str, Any] = {}
     for shard in shards:
         found |= read(shard)
     listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-    absent = sorted(set(listed) - set(found))
+    absent = sorted(name for name in set(listed) - set(found) if not name.startswith(without))
     if absent:
         raise BadModel(f"{listed[absent[0]]} beside {index.name} lacks {absent[0]}; get it again.")
     return found

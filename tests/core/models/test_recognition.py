@@ -15,6 +15,7 @@ from torch import Tensor
 from quantvsr.errors import BadModel
 from quantvsr.models import registry
 from quantvsr.models.registry import model_files, model_hash, open_model, recognise
+from quantvsr.models.safe_load import data_name, load_pickle
 from quantvsr.models.weights import read_shapes, read_tensors
 from tiny_mgld import main_tensors, write_tiny_mgld
 
@@ -217,6 +218,26 @@ def test_shapes_are_read_without_data(tmp_path: Path) -> None:
     torch.save(held, tmp_path / "c.ckpt", _use_new_zipfile_serialization=False)
     for name in ("a.safetensors", "b.ckpt", "c.ckpt"):
         assert read_shapes(tmp_path / name) == expected
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_is_not_wanted_is_not_read(tmp_path: Path, zipped: bool) -> None:
+    shared = torch.arange(6.0)
+    held = {"a": shared[:2], "ema.a": torch.ones(1000), "ema.shared": shared[2:], "b": torch.zeros(3)}
+    file = tmp_path / "x.ckpt"
+    torch.save({"state_dict": held}, file, _use_new_zipfile_serialization=zipped)
+    outline = load_pickle(file, data=False)["state_dict"]
+    assert data_name(outline["a"]) == data_name(outline["ema.shared"]) != data_name(outline["ema.a"])
+    part = load_pickle(file, skip={data_name(outline["ema.a"])})["state_dict"]
+    assert part["ema.a"].is_meta
+    assert {name: value.tolist() for name, value in part.items() if not value.is_meta} == {
+        "a": [0, 1],
+        "ema.shared": [2, 3, 4, 5],
+        "b": [0, 0, 0],
+    }
+    assert list(read_tensors(file, ("ema.",))) == ["a", "b"]
+    save_file({name: value.clone() for name, value in held.items()}, tmp_path / "x.safetensors")
+    assert sorted(read_tensors(tmp_path / "x.safetensors", ("ema.",))) == ["a", "b"]
 
 
 def test_the_hash_of_a_model_follows_its_files_and_nothing_else(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from quantvsr.errors import BadModel
-from quantvsr.models.mgld.checkpoint import FLOW, TEXT, Part, check_keys, load_parts
+from quantvsr.models.mgld.checkpoint import FLOW, TEXT, USELESS, Part, check_keys, load_parts
 from quantvsr.models.mgld.config import MGLDConfig
 from quantvsr.models.mgld.context import store_context
 from quantvsr.models.mgld.files import (
@@ -70,12 +70,13 @@ def open_files(path: Path, device: torch.device) -> Opened:
 
     check_memory(weight_bytes((networks.unet, networks.structural)), device, str(files.folder))
 
-    tensors = read_tensors(main)
+    # The text encoder is only read when there is no context yet.
+    tensors = read_tensors(main, USELESS + ((TEXT,) if "context" in files.found else ()))
     texts = {key: tensors.pop(key) for key in list(tensors) if key.startswith(TEXT)}
     parts = [part for part in networks.main_parts() if part.prefix != TEXT]
     held = load_parts(tensors, parts, str(main))
     tensors.clear()
-    load_parts(read_tensors(video), networks.video_parts(), str(video))
+    load_parts(read_tensors(video, USELESS), networks.video_parts(), str(video))
     context = _context(files, networks, texts, config)
     flow = _flow(files, networks, any(part.prefix == FLOW for part in held))
     pipeline = MGLDPipeline(
