@@ -16,13 +16,35 @@ _SATURATION = 2**15 - 1
 """Without VNNI two products are added in 16 bits first."""
 
 _PLAIN = LayerQuantConfig()
-_KNOWN = frozenset(
-    "weight_bits activation_bits weight_symmetric activation_symmetric weight_granularity "
-    "activation_granularity parts rotation rotation_block low_rank low_rank_basis bias_alignment "
-    "range_holds_zero scale_floor weight_range weight_clip_search activation_clip activation_shift "
-    "activation_range activation_balance split_at cap_rank honour_padding exclude_by_prefix at_rest "
-    "keep_dtype profile".split()
-)
+_KNOWN = {
+    "weight_bits",
+    "activation_bits",
+    "weight_symmetric",
+    "activation_symmetric",
+    "weight_granularity",
+    "activation_granularity",
+    "parts",
+    "rotation",
+    "rotation_block",
+    "low_rank",
+    "low_rank_basis",
+    "bias_alignment",
+    "range_holds_zero",
+    "scale_floor",
+    "weight_range",
+    "weight_clip_search",
+    "activation_clip",
+    "activation_shift",
+    "activation_range",
+    "activation_balance",
+    "split_at",
+    "cap_rank",
+    "honour_padding",
+    "exclude_by_prefix",
+    "at_rest",
+    "keep_dtype",
+    "profile",
+}
 """Settings that this backend follows, or that do not matter to a frozen layer."""
 
 
