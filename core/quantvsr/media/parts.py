@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from quantvsr.files import atomic_json, atomic_path, make_folder, read_json
 _PLAN = "plan.json"
 _FORMAT = "quantvsr-parts"
 _SEGMENT = "{:06d}.segment"
+_PICTURE = "{:06d}.picture"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,25 @@ class StoredPacket:
     pts: int
     duration: int
     keyframe: bool
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture that waits to be encoded with the rest of its segment.
+
+    Attributes:
+        pts: When it is shown, in ticks of the output's time base.
+        duration: Ticks it is shown.
+        zero: Time of the source that is the output's zero, seconds.
+        end: Where it ends, seconds of output.
+        planes: Its samples as the encoder takes them.
+    """
+
+    pts: int
+    duration: int
+    zero: Fraction
+    end: Fraction
+    planes: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -127,13 +148,49 @@ class PartsFolder:
             "extradata": segment.extradata.hex(),
             "packets": [[len(p.data), p.pts, p.duration, p.keyframe] for p in segment.packets],
         }
-        number = len(self.segments())
+        name = _SEGMENT.format(len(self.segments()))
+        self._write(name, head, [packet.data for packet in segment.packets])
+
+    def _write(self, name: str, head: dict[str, Any], parts: Iterable[bytes]) -> None:
         if not (self.path / _PLAN).is_file():
             self.remember()
-        with atomic_path(self.path / _SEGMENT.format(number)) as temporary, temporary.open("wb") as file:
+        with atomic_path(self.path / name) as temporary, temporary.open("wb") as file:
             file.write(json.dumps(head).encode() + b"\n")
-            for packet in segment.packets:
-                file.write(packet.data)
+            for part in parts:
+                file.write(part)
+
+    # Pictures of the segment under way ---------------------------------------------------------------------
+
+    def add_picture(self, number: int, picture: StoredPicture) -> None:
+        """Store a picture, whole or not at all; `number` counts all pictures of the output from 0."""
+        head = {
+            "pts": picture.pts,
+            "duration": picture.duration,
+            "zero": str(picture.zero),
+            "end": str(picture.end),
+            "planes": [len(plane) for plane in picture.planes],
+        }
+        self._write(_PICTURE.format(number), head, picture.planes)
+
+    def picture(self, number: int) -> StoredPicture | None:
+        """A stored picture; None where there is none."""
+        file = self.path / _PICTURE.format(number)
+        if not file.is_file():
+            return None
+        try:
+            with file.open("rb") as opened:
+                head = json.loads(opened.readline())
+                planes = tuple(_exactly(opened.read(size), size) for size in head["planes"])
+            return StoredPicture(
+                head["pts"], head["duration"], Fraction(head["zero"]), Fraction(head["end"]), planes
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{file} is damaged ({error}); delete its folder and start again.") from error
+
+    def forget_pictures(self) -> None:
+        """Remove the stored pictures: their segment is finished."""
+        for file in self.path.glob("*.picture"):
+            file.unlink(missing_ok=True)
 
 
 def read_segment(file: Path) -> Segment:

@@ -1,8 +1,9 @@
 """Writers that can be stopped at any moment and go on later: finished parts wait beside the output.
 
 A video is encoded in segments that begin with a key frame; at the end their packets are put together without
-being encoded again. Segments begin at fixed frames, so a run that was stopped gives the same packets as one that
-was not (as far as the encoder repeats itself: x265 does not always).
+being encoded again. Pictures of the segment under way are kept as the encoder takes them. Segments begin at
+fixed frames, so a run that was stopped gives the same packets as one that was not (as far as the encoder
+repeats itself: x265 does not always).
 """
 
 import itertools
@@ -19,13 +20,14 @@ from av.codec.context import Flags
 from quantvsr.errors import BadInput
 from quantvsr.files import atomic_bytes, make_folder, write_errors
 from quantvsr.media.clip_writer import WriteJob
+from quantvsr.media.colour import PIXEL_LAYOUTS, tag_frame
 from quantvsr.media.image_writer import ImageWriter
-from quantvsr.media.parts import PartsFolder, Segment, StoredPacket, read_segment
+from quantvsr.media.parts import PartsFolder, Segment, StoredPacket, StoredPicture, read_segment
 from quantvsr.media.source import open_input, picture_stream, stream_duration
 from quantvsr.media.video_writer import VideoWriter
 
-SEGMENT_FRAMES = 24
-"""Pictures in a segment: what an interruption costs at most. Fewer would cost file size, by key frames."""
+SEGMENT_FRAMES = 120
+"""Pictures in a segment. Fewer cost file size, by key frames; more cost disk, for pictures that wait."""
 
 
 class SegmentedVideoWriter(VideoWriter):
@@ -43,6 +45,7 @@ class SegmentedVideoWriter(VideoWriter):
         self._encoder: Any = None
         self._packets: list[StoredPacket] = []
         self._in_segment = 0
+        self._waiting: list[StoredPicture] = []
         self._restore()
 
     def _restore(self) -> None:
@@ -52,11 +55,28 @@ class SegmentedVideoWriter(VideoWriter):
             self._end = segment.end
             self._last = max(packet.pts for packet in segment.packets)
             self.finished += segment.frames
+        # Pictures of the segment under way are encoded again, with those to come.
+        while (picture := self._parts.picture(self.finished)) is not None:
+            self._waiting.append(picture)
+            self._zero, self._end, self._last = picture.zero, picture.end, picture.pts
+            self.finished += 1
         self.frames = self.finished
 
     def _open(self, temporary: Path) -> None:
         # Only to find out now whether the encoder takes the pictures.
         self._encoder = self._new_encoder()
+        for picture in self._waiting:
+            self._durations[picture.pts] = picture.duration
+            self._encode_next(self._refill(picture))
+        self._waiting = []
+
+    def _refill(self, picture: StoredPicture) -> av.VideoFrame:
+        frame = av.VideoFrame(self.job.width, self.job.height, self._pixel_format)
+        for plane, data in zip(frame.planes, picture.planes, strict=True):
+            plane.update(data)
+        tag_frame(frame, self.colour, PIXEL_LAYOUTS[self._pixel_format])
+        frame.pts, frame.time_base = picture.pts, self._time_base
+        return frame
 
     def _new_encoder(self) -> Any:
         codec = self.job.codec
@@ -75,7 +95,15 @@ class SegmentedVideoWriter(VideoWriter):
             self._zero = self._zero_for(time)
         if self._encoder is None:
             self._encoder = self._new_encoder()
-        self._encode(self._frame(rgb, time, duration))
+        frame = self._frame(rgb, time, duration)
+        assert frame.pts is not None
+        planes = tuple(bytes(plane) for plane in frame.planes)
+        shown = self._durations[frame.pts]
+        self._parts.add_picture(self.frames, StoredPicture(frame.pts, shown, self._zero, self._end, planes))
+        self._encode_next(frame)
+
+    def _encode_next(self, frame: av.VideoFrame) -> None:
+        self._encode(frame)
         self._in_segment += 1
         if self._in_segment == SEGMENT_FRAMES:
             self._end_segment()
@@ -92,6 +120,7 @@ class SegmentedVideoWriter(VideoWriter):
         self._parts.add(
             Segment(self._in_segment, self._zero, self._end, self._time_base, extradata, tuple(self._packets))
         )
+        self._parts.forget_pictures()
         self._encoder, self._packets, self._in_segment = None, [], 0
 
     def _finish(self) -> None:

@@ -114,7 +114,7 @@ def test_a_disk_that_fills_up_while_writing(finished, tmp_path, capsys, monkeypa
             raise OSError(28, "No space left on device")
         return original(self, *details)
 
-    kind = writer.ImageWriter if codec == "png" else writer.VideoWriter
+    kind = writer.ImageWriter if codec == "png" else writer.SegmentedVideoWriter
     original = kind._write
     monkeypatch.setattr(kind, "_write", full)
     out = tmp_path / "results" / ("out" if codec == "png" else "out.mp4")
@@ -123,7 +123,11 @@ def test_a_disk_that_fills_up_while_writing(finished, tmp_path, capsys, monkeypa
     err = capsys.readouterr().err
     assert str(out.parent) in err
     assert len(err.splitlines()) == 1
-    assert list(out.parent.iterdir()) == []
+    # What is finished waits for more space.
+    assert [path.name for path in out.parent.iterdir()] == [f"{out.name}.parts"]
+    monkeypatch.setattr(kind, "_write", original)
+    assert cli.main([*arguments, "--codec", codec, "--quiet"]) == 0
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
 def test_debug_shows_where(finished, tmp_path, capsys):

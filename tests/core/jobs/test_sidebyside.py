@@ -36,7 +36,7 @@ def test_four_versions_and_the_same_video_after_a_stop(finished, tmp_path, monke
         run(job(finished, tmp_path / "part.mkv", codec="ffv1"), Stop())
     again = run(job(finished, tmp_path / "part.mkv", codec="ffv1"))
     assert isinstance(again, SideBySideResult)
-    assert again.resumed == 3
+    assert again.resumed == 4
     assert all((a == b).all() for a, b in zip(decoded(whole.out), decoded(again.out), strict=True))
     assert not (tmp_path / "part.mkv.parts").exists()
 

@@ -72,7 +72,7 @@ def test_a_stopped_run_gives_the_same_file_as_one_that_was_not(codec, tmp_path):
     assert not b.exists()
     assert len(PartsFolder(b, "k").segments()) == 2
     writer = write(b, codec=codec)
-    assert (writer.finished, writer.frames) == (8, 11)
+    assert (writer.finished, writer.frames) == (9, 11)
     if codec == "h265":  # does not repeat itself to the bit
         assert [p[:3] for p in packets(a)] == [p[:3] for p in packets(b)]
     else:
@@ -112,10 +112,23 @@ def test_other_settings_begin_anew(tmp_path):
     assert write(out, key="other").finished == 0
 
 
-def test_nothing_is_left_of_a_run_that_finished_no_segment(tmp_path):
+def test_nothing_is_left_of_a_run_that_wrote_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "out.mp4", 3)
+        write(tmp_path / "out.mp4", 0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_crash_between_segment_and_clearing_does_no_harm(tmp_path, monkeypatch):
+    out = tmp_path / "out.mkv"
+    with monkeypatch.context() as patch:
+        patch.setattr(PartsFolder, "forget_pictures", lambda self: None)
+        with pytest.raises(KeyboardInterrupt):
+            write(out, 6, codec="ffv1")
+    assert len(list((tmp_path / "out.mkv.parts").glob("*.picture"))) == 6
+    writer = write(out, codec="ffv1")
+    assert writer.finished == 6
+    for (_, got), want in zip(decoded(out), pictures(), strict=True):
+        assert np.array_equal(got, np.rint(want * 255).astype(np.uint8))
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
@@ -133,6 +146,16 @@ def test_a_damaged_segment_is_said(tmp_path):
     segment = PartsFolder(out, "k").segments()[1]
     segment.write_bytes(segment.read_bytes()[:-1])
     with pytest.raises(BadInput, match=segment.name):
+        write(out)
+
+
+def test_a_damaged_picture_is_said(tmp_path):
+    out = tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        write(out, 3)
+    picture = tmp_path / "out.mp4.parts" / "000001.picture"
+    picture.write_bytes(picture.read_bytes()[:-1])
+    with pytest.raises(BadInput, match=picture.name):
         write(out)
 
 
