@@ -1,164 +1,35 @@
 """The layer card: everything about one layer, and rank and bits set by hand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QPushButton,
+    QScrollArea,
+    QSpinBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
+from quantvsr_gui.pages.complexity.card_charts import (
+    CardChart,
+    ErrorChart,
+    HistogramChart,
+    SamplesChart,
+    SpectrumChart,
+)
 from quantvsr_gui.shell.tokens import DARK, Tokens
 from quantvsr_gui.widgets.card import Card, row
-from quantvsr_gui.widgets.chart import Chart, faint
 from quantvsr_gui.widgets.number import BOX_WIDTH
+from quantvsr_gui.widgets.table import RowsModel, SearchTable
 from quantvsr_gui.widgets.text import button, label
-
-_MOST_GRID_LINES = 33
-_LEFT, _NO_AXIS = 40, 8  # pixels of the left axis
-
-
-class SamplesChart(Chart):
-    """Both statistics of each calibration sample of one layer, in the order in which they were recorded."""
-
-    def __init__(self) -> None:
-        super().__init__("Complexity by sample", left=_LEFT)
-        self._spatial = pg.ScatterPlotItem(symbol="o", size=6, pxMode=True)
-        self._temporal = pg.ScatterPlotItem(symbol="t1", size=7, pxMode=True)
-        for item in (self._spatial, self._temporal):
-            self.plot_item.addItem(item)
-        self.plot_item.showGrid(y=True, alpha=0.2)
-        self.name_axes("Sample")
-
-    def show_samples(
-        self, numbers: NDArray[np.int32], spatial: NDArray[np.float32], temporal: NDArray[np.float32]
-    ) -> None:
-        """Show the values of one layer."""
-        self._spatial.setData(x=numbers, y=spatial)
-        self._temporal.setData(x=numbers, y=temporal)
-        self.view_box.autoRange()
-        self.setAccessibleDescription(f"{len(numbers)} values")
-
-    def set_tokens(self, tokens: Tokens) -> None:
-        """Take the colours of a theme."""
-        super().set_tokens(tokens)
-        for item, colour in ((self._spatial, tokens.series[0]), (self._temporal, tokens.series[1])):
-            item.setBrush(pg.mkBrush(colour))
-            item.setPen(pg.mkPen(None))
-
-
-class HistogramChart(Chart):
-    """How often values fall where, in units of codes, with the codes as lines."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name, left=_NO_AXIS)
-        self._bars = pg.BarGraphItem(x=[], height=[], width=1.0)
-        self.plot_item.addItem(self._bars)
-        self._grid: list[pg.InfiniteLine] = []
-        self._codes = (0, 0)
-        self.plot_item.getAxis("left").setStyle(showValues=False, tickLength=0)
-        self.view_box.setMouseEnabled(x=True, y=False)
-        self.name_axes("Code")
-
-    def show_histogram(self, value: Mapping[str, Any]) -> None:
-        """Show a histogram as the job `layer` gives it."""
-        counts = np.asarray(value["counts"], float)
-        low, high = float(value["low"]), float(value["high"])
-        width = (high - low) / max(len(counts), 1)
-        shares = counts / max(counts.sum(), 1)
-        self._bars.setOpts(
-            x=low + width * (np.arange(len(counts)) + 0.5), height=shares, width=width, pen=pg.mkPen(None)
-        )
-        self._codes = int(value["first"]), int(value["last"])
-        for line in self._grid:
-            self.plot_item.removeItem(line)
-        first, last = self._codes
-        every = -(-(last - first) // (_MOST_GRID_LINES - 1)) or 1
-        self._grid = [pg.InfiniteLine(code, angle=90) for code in range(first, last + 1, every)]
-        for line in self._grid:
-            line.setZValue(10)
-            self.plot_item.addItem(line, ignoreBounds=True)
-        self.view_box.setRange(
-            xRange=(low, high), yRange=(0, float(shares.max(initial=0)) or 1), padding=0.02
-        )
-        self.setAccessibleDescription(f"{last - first + 1} codes")
-        self.set_tokens(self.tokens)
-
-    def set_tokens(self, tokens: Tokens) -> None:
-        """Take the colours of a theme."""
-        super().set_tokens(tokens)
-        self._bars.setOpts(brush=pg.mkBrush(tokens.series[0]), pen=pg.mkPen(None))
-        for line in self._grid:
-            line.setPen(pg.mkPen(faint(tokens.mark, 0.55), width=1))
-
-
-class SpectrumChart(Chart):
-    """Singular values on a log axis, those that the low-rank branch keeps filled."""
-
-    def __init__(self) -> None:
-        super().__init__("Singular values", left=_LEFT)
-        self._all = pg.PlotCurveItem()
-        self._kept = pg.PlotCurveItem()
-        self._rank = pg.InfiniteLine(0, angle=90, label="rank {value:.0f}", labelOpts={"position": 0.9})
-        self._rank.label.anchors = [(0.0, 0.5), (1.0, 0.5)]
-        for item in (self._all, self._kept, self._rank):
-            self.plot_item.addItem(item)
-        self.plot_item.getAxis("left").setLogMode(x=False, y=True)
-        self.plot_item.showGrid(y=True, alpha=0.2)
-        self.name_axes("Number")
-
-    def show_spectrum(self, values: Sequence[float], rank: int) -> None:
-        """Show values in falling order."""
-        heights = np.log10(np.maximum(np.asarray(values, float), 1e-12))
-        numbers = np.arange(1, len(heights) + 1)
-        self._all.setData(numbers, heights)
-        self._kept.setData(numbers[:rank], heights[:rank])
-        self._rank.setValue(rank)
-        self.view_box.autoRange()
-        self.setAccessibleDescription(f"{len(heights)} values, rank {rank}")
-
-    def set_tokens(self, tokens: Tokens) -> None:
-        """Take the colours of a theme."""
-        super().set_tokens(tokens)
-        self._all.setPen(pg.mkPen(tokens.series[7], width=1))
-        self._kept.setPen(pg.mkPen(tokens.series[0], width=3))
-        self._rank.setPen(pg.mkPen(tokens.mark, width=1.5, style=Qt.PenStyle.DashLine))
-        self._rank.label.setColor(tokens.mark)
-
-
-class ErrorChart(Chart):
-    """Expected error of the layer's output by rank, as the analysis found it."""
-
-    def __init__(self) -> None:
-        super().__init__("Expected error by rank", left=_LEFT)
-        self._curve = pg.PlotCurveItem()
-        self._here = pg.ScatterPlotItem(symbol="o", size=9, pxMode=True)
-        for item in (self._curve, self._here):
-            self.plot_item.addItem(item)
-        self.plot_item.showGrid(y=True, alpha=0.2)
-        self.name_axes("Rank")
-
-    def show_samples(self, shown: bool) -> None:
-        """Show or hide the chart of samples; layers without positions have none."""
-        self.samples.setVisible(shown)
-        self._titles["samples"].setVisible(shown)
-
-    def show_errors(self, errors: NDArray[np.float32], rank: int) -> None:
-        """Show errors for ranks 0, 1, ..., relative to rank 0."""
-        values = np.asarray(errors, float)
-        values = 100 * values / values[0] if len(values) and values[0] > 0 else values
-        self._curve.setData(np.arange(len(values)), values)
-        inside = min(rank, len(values) - 1)
-        self._here.setData(x=[inside], y=[values[inside]])
-        self.view_box.autoRange()
-
-    def set_tokens(self, tokens: Tokens) -> None:
-        """Take the colours of a theme."""
-        super().set_tokens(tokens)
-        self._curve.setPen(pg.mkPen(tokens.series[0], width=2))
-        self._here.setBrush(pg.mkBrush(tokens.mark))
-        self._here.setPen(pg.mkPen(tokens.chart))
 
 
 class LayerCard(Card):
@@ -220,7 +91,7 @@ class LayerCard(Card):
         column.setSpacing(4)
         self.state = label("", "muted", wrap=True)
         for key, title, chart in (
-            ("samples", "By sample: C_s ● and C_t ▲", self.samples),
+            ("samples", "By timestep and sample: C_s ● and C_t ▲", self.samples),
             ("errors", "Expected error by rank, % of rank 0", self.errors),
             ("weights", "Weights on their grid", self.weights),
             ("activations", "Activations on their grid", self.activations),
@@ -244,9 +115,58 @@ class LayerCard(Card):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inside)
-        self.body.addWidget(area, 1)
+        self.views = QStackedWidget()
+        self.views.addWidget(area)
+        self.views.addWidget(self._tables())
+        self.body.addWidget(self.views, 1)
         self.show_measured(None)
         self.set_tokens(DARK)
+
+    def _tables(self) -> QWidget:
+        """The values behind the charts, one chart at a time."""
+        self._table: SearchTable | None = None
+        self.table_choice = QComboBox()
+        self.table_choice.setAccessibleName("Chart whose values are listed")
+        self.table_button = QPushButton("Table")
+        self.table_button.setCheckable(True)
+        self.table_button.setAutoDefault(False)
+        self.table_button.setToolTip("List the values behind the charts")
+        self.head.insertWidget(self.head.count() - 1, self.table_button)
+        self.table_button.toggled.connect(self._show_tables)
+        self.table_choice.activated.connect(lambda _: self._show_table())
+        place = QWidget()
+        self._table_column = QVBoxLayout(place)
+        self._table_column.setContentsMargins(0, 0, 0, 0)
+        self._table_column.addWidget(self.table_choice)
+        return place
+
+    def _show_tables(self, shown: bool) -> None:
+        self.views.setCurrentIndex(int(shown))
+        if shown:
+            self._show_table()
+
+    def _show_table(self) -> None:
+        """List the values of the chosen chart."""
+        charts = [chart for chart in self._charts() if chart.rows and not chart.isHidden()]
+        names = [chart.accessibleName() for chart in charts]
+        if [self.table_choice.itemText(i) for i in range(self.table_choice.count())] != names:
+            self.table_choice.clear()
+            self.table_choice.addItems(names)
+        if self._table is not None:
+            self._table_column.removeWidget(self._table)
+            self._table.hide()
+            self._table.deleteLater()
+            self._table = None
+        if charts:
+            chart = charts[max(self.table_choice.currentIndex(), 0)]
+            model = RowsModel(chart.columns)
+            model.set_rows(chart.rows, [tuple(map(_text, cells)) for cells in chart.rows])
+            self._table = SearchTable(model, chart.accessibleName())
+            model.setParent(self._table)
+            self._table_column.addWidget(self._table, 1)
+
+    def _charts(self) -> tuple[CardChart, ...]:
+        return self.samples, self.errors, self.weights, self.activations, self.spectrum
 
     def show_layer(self, name: str, facts: str) -> None:
         """Show another layer; what was measured of the last one is gone."""
@@ -293,6 +213,10 @@ class LayerCard(Card):
                 old.hide()
                 old.deleteLater()
         if value is None:
+            for chart in self._measured:
+                chart.rows = []
+            if self.table_button.isChecked():
+                self._show_table()
             return
         for key, chart in (("weights", self.weights), ("activations", self.activations)):
             histogram = value[key]
@@ -312,8 +236,14 @@ class LayerCard(Card):
             figure = label(f"{decibels:.1f} dB", "figure" if bits == value["bits"] else "", selectable=True)
             self._output.addWidget(figure, line, 1)
         self._output.setColumnStretch(2, 1)
+        if self.table_button.isChecked():
+            self._show_table()
 
     def set_tokens(self, tokens: Tokens) -> None:
         """Take the colours of a theme."""
-        for chart in (self.samples, self.weights, self.activations, self.spectrum, self.errors):
+        for chart in self._charts():
             chart.set_tokens(tokens)
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else str(value) if isinstance(value, int) else f"{value:.4g}"

@@ -1,6 +1,6 @@
 """What happens on the layer card: showing a layer, measuring it in the preview engine, editing it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PySide6.QtCore import QObject, QTimer
 
@@ -11,10 +11,8 @@ from quantvsr_gui.engine import JobHandle
 from quantvsr_gui.pages.base import Context
 from quantvsr_gui.pages.complexity.card import LayerCard
 from quantvsr_gui.pages.complexity.data import KINDS
+from quantvsr_gui.pages.complexity.edits import Edits
 from quantvsr_gui.pages.complexity.plan import Plan
-
-if TYPE_CHECKING:
-    from quantvsr_gui.pages.complexity.controller import Edits
 
 _KEPT = 64
 
@@ -22,7 +20,7 @@ _KEPT = 64
 class CardController(QObject):
     """Connects the card with the project, the plan and the preview engine."""
 
-    def __init__(self, card: LayerCard, context: Context, edits: "Edits", parent: QObject) -> None:
+    def __init__(self, card: LayerCard, context: Context, edits: Edits, parent: QObject) -> None:
         super().__init__(parent)
         self._card, self._context, self._edits = card, context, edits
         self._plan: Plan | None = None
@@ -52,12 +50,18 @@ class CardController(QObject):
         kernel = " × ".join(map(str, shape.kernel))
         size = f"{shape.in_features} → {shape.out_features}" + (f", kernel {kernel}" if kernel else "")
         facts = f"{KINDS[measured.kinds[i]]} · {size} · {shape.weights:,} weights".replace(",", " ")
+        if layer != self._card.layer:
+            self._stop()
+            self._card.show_measured(None)
         self._card.show_layer(layer, facts.replace("  ", ", "))
         table = measured.table
         if layer in table.names:
             number = table.names.index(layer)
             part = slice(int(table.offsets[number]), int(table.offsets[number + 1]))
-            self._card.samples.show_samples(table.sample[part], table.spatial[part], table.temporal[part])
+            samples = table.sample[part]
+            self._card.samples.show_samples(
+                samples, table.times[samples], table.spatial[part], table.temporal[part]
+            )
         self._card.show_samples(layer in table.names)
         self._card.show()
         self._show()

@@ -1,26 +1,22 @@
 """What happens on the Complexity page."""
 
-from collections.abc import Mapping
-from functools import partial
-from typing import Any
-
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QObject, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QColor
 
 from quantvsr.errors import BadInput, QuantVSRError
 from quantvsr.jobs import AnalyzeJob
 from quantvsr.jobs.options import Bits
 from quantvsr.project.requests import analyze_job
-from quantvsr_gui.engine import JobHandle
 from quantvsr_gui.pages.base import Context, PageController
+from quantvsr_gui.pages.complexity.analysis import AnalysisControl
 from quantvsr_gui.pages.complexity.card_controller import CardController
 from quantvsr_gui.pages.complexity.data import KINDS, Measured, share_at
+from quantvsr_gui.pages.complexity.edits import Edits
 from quantvsr_gui.pages.complexity.page import VIEWS, ComplexityPage
 from quantvsr_gui.pages.complexity.plan import Choice, Plan, Planner, choice_of
-from quantvsr_gui.pages.complexity.table import BITS, RANK
-from quantvsr_gui.project import ProjectModel
+from quantvsr_gui.pages.complexity.table_link import TableLink
 from quantvsr_gui.shell.actions import Action
-from quantvsr_gui.widgets.text import duration, size
+from quantvsr_gui.widgets.text import size
 
 _RELEVANT = frozenset(
     ("method", "bits", "min_rank", "max_rank", "percentile", "rank_overrides", "bit_overrides", "exclude")
@@ -37,11 +33,11 @@ class ComplexityController(PageController):
     def __init__(self, page: ComplexityPage, context: Context) -> None:
         super().__init__(page, context)
         self.project = context.project
-        self.edits = Edits(self.project, self)
+        self.analysis = AnalysisControl(page, context, self.job, self)
+        self.edits = Edits(self.project, self._limits, self)
         self.plan: Plan | None = None
         self._all: Measured | None = None
         self._planner: Planner | None = None
-        self._handle: JobHandle | None = None
         self._dragged = ""
         self._filling = False
         self._in_front = False
@@ -51,30 +47,34 @@ class ComplexityController(PageController):
         self._soon.setInterval(0)
         self._soon.timeout.connect(self._replan)
         self.card = CardController(page.card, context, self.edits, self)
+        self.link = TableLink(page.layer_table, page.layer_model, self.project.selection, self)
         self.copy_button = self.offer_command()
         page.head.insertWidget(1, self.copy_button)
         self._connect()
         context.actions.add(
-            Action("complexity.analyze", "Analyse", self.analyze, "Run", "Ctrl+Shift+A", self._may_analyze),
+            Action(
+                "complexity.analyze",
+                "Analyse",
+                self.analyze,
+                "Run",
+                "Ctrl+Shift+A",
+                lambda: self.analysis.possible,
+            ),
             Action("complexity.reset", "Reset Ranks and Bits Set by Hand", self.edits.reset_all, "Edit"),
         )
         self._show_theme()
-        self._set_running(None)
         self.reload()
 
     def _connect(self) -> None:
         page, edits = self.page, self.edits
-        for made in (page.analyze_button, page.start_button):
-            made.clicked.connect(self.analyze)
-        page.cancel_button.clicked.connect(lambda: self._handle and self._handle.cancel())
-        page.pause_button.clicked.connect(self._pause)
+        self.analysis.changed.connect(self._show_state)
         page.percentile.edited.connect(lambda value: edits.set_percentile(value / 100))
         page.min_rank.edited.connect(lambda value: edits.set_limit("min_rank", value))
         page.max_rank.edited.connect(lambda value: edits.set_limit("max_rank", value))
         for number in (page.percentile, page.min_rank, page.max_rank):
             number.released.connect(edits.end)
-        page.weight_bits.valueChanged.connect(lambda value: edits.set_bits(weights=value))
-        page.activation_bits.valueChanged.connect(lambda value: edits.set_bits(activations=value))
+        page.weight_bits.valueChanged.connect(lambda value: self._bits_edited(weights=value))
+        page.activation_bits.valueChanged.connect(lambda value: self._bits_edited(activations=value))
         for box in (page.weight_bits, page.activation_bits):
             box.editingFinished.connect(edits.end)
         page.reset_button.clicked.connect(edits.reset_all)
@@ -86,12 +86,7 @@ class ComplexityController(PageController):
         page.statistic.currentIndexChanged.connect(self._statistic_chosen)
         page.layer_model.rank_edited.connect(edits.set_rank)
         page.layer_model.bits_edited.connect(edits.set_layer_bits)
-        table = page.layer_table.view
-        table.selectionModel().selectionChanged.connect(self._rows_chosen)
-        table.setMouseTracking(True)
-        table.entered.connect(lambda index: self.project.selection.hover(self._layer_of(index)))
-        table.doubleClicked.connect(self._row_opened)
-        self.project.selection.changed.connect(self._selection_changed)
+        self.project.selection.changed.connect(lambda: self._hovered(""))
         self.project.selection.hovered.connect(self._hovered)
         self.project.opened.connect(self._project_opened)
         self.project.analysis_changed.connect(self.reload)
@@ -106,72 +101,12 @@ class ComplexityController(PageController):
             raise BadInput("No project is open; open one first.")
         return analyze_job(self.project.settings, self.project.project.folder)
 
+    def _may_analyze(self) -> bool:
+        return self.analysis.possible
+
     def analyze(self) -> None:
         """Start the analysis."""
-        if not self._may_analyze():
-            return
-        try:
-            job = self.job()
-        except QuantVSRError as error:
-            self.page.messages.show_message(str(error), "alert", key="job")
-            return
-        self.page.messages.clear("job")
-        handle = self.context.engines.work.submit(job)
-        handle.started.connect(lambda: self._tell_state("Starting the engine"))
-        handle.progressed.connect(lambda fraction, stage, message, _: self._progressed(fraction, message))
-        handle.warned.connect(lambda text: self.page.messages.show_message(text, "warning", key=text))
-        for signal in (handle.paused, handle.resumed):
-            signal.connect(lambda: self._set_running(handle))
-        handle.succeeded.connect(partial(self._succeeded, job))
-        handle.failed.connect(self._failed)
-        handle.cancelled.connect(lambda: self._tell_state("Cancelled. What was recorded is kept."))
-        handle.ended.connect(lambda: self._set_running(None))
-        self._set_running(handle)
-        self._tell_state("Waiting for the job before it")
-
-    def _may_analyze(self) -> bool:
-        return self.project.is_open and not self.project.read_only and self._handle is None
-
-    def _pause(self) -> None:
-        if self._handle is not None:
-            paused = self._handle.state == "paused"
-            self._handle.resume() if paused else self._handle.pause()
-
-    def _progressed(self, fraction: float, message: str) -> None:
-        self.page.progress.setValue(round(1000 * fraction))
-        taken = self._handle.seconds if self._handle is not None else 0.0
-        left = f", about {duration(taken / fraction - taken)} left" if fraction > 0.05 and taken > 2 else ""
-        self._tell_state(f"{message} ({duration(taken)}{left})")
-
-    def _succeeded(self, job: AnalyzeJob, result: Mapping[str, Any]) -> None:
-        self._tell_state("")
-        if self.project.project is not None and job.out == str(self.project.project.folder):
-            self.project.set_analysis(job, result)
-
-    def _failed(self, sentence: str) -> None:
-        handle, self._handle = self._handle, None
-        actions = {"Try again": self.analyze} if handle is not None and not handle.crashed else {}
-        self.page.messages.show_message(sentence, "alert", actions, "job")
-
-    def _set_running(self, handle: JobHandle | None) -> None:
-        self._handle = handle
-        page, running = self.page, handle is not None
-        page.pause_button.setVisible(running)
-        page.cancel_button.setVisible(running)
-        page.pause_button.setText("Resume" if handle is not None and handle.state == "paused" else "Pause")
-        page.progress.setVisible(running)
-        if not running:
-            page.progress.setValue(0)
-        for made in (page.analyze_button, page.start_button):
-            made.setEnabled(self._may_analyze())
-        page.analyze_button.setVisible(not running and self._all is not None)
-        page.running.setVisible(running or bool(page.status.text()))
-        self._ask_preflight()
-        self.context.actions.refresh()
-
-    def _tell_state(self, text: str) -> None:
-        self.page.status.setText(text)
-        self.page.running.setVisible(bool(text) or self._handle is not None)
+        self.analysis.start()
 
     # What is shown -----------------------------------------------------------------------------------------
 
@@ -188,7 +123,7 @@ class ComplexityController(PageController):
     def _ask_preflight(self) -> None:
         """What an analysis would take, while there is none and none runs."""
         page = self.page
-        wanted = self._in_front and page.main.currentWidget() is page.empty and self._may_analyze()
+        wanted = self._in_front and page.main.currentWidget() is page.empty and self.analysis.possible
         try:
             job = self.job() if wanted else None
         except QuantVSRError:
@@ -196,8 +131,14 @@ class ComplexityController(PageController):
         page.preflight.setVisible(job is not None)
         page.preflight.ask(job)
 
+    def _show_state(self) -> None:
+        """Whether an analysis runs, and whether there is one."""
+        self.analysis.show()
+        self.page.analyze_button.setVisible(self.analysis.handle is None and self._all is not None)
+        self._ask_preflight()
+
     def _project_opened(self) -> None:
-        self._tell_state("")
+        self.analysis.tell("")
         self.page.messages.clear("job")
         self.reload()
 
@@ -213,7 +154,7 @@ class ComplexityController(PageController):
                 page.messages.show_message(str(error), "alert", {"Analyse": self.analyze}, "data")
         page.main.setCurrentWidget(page.content if self._all is not None else page.empty)
         self.card.close()
-        self._set_running(self._handle)
+        self._show_state()
         view = self.project.view("complexity")
         number = [key for key, _ in VIEWS].index(view["tab"]) if view.get("tab") in dict(VIEWS) else 0
         page.view_group.button(number).setChecked(True)
@@ -343,6 +284,14 @@ class ComplexityController(PageController):
 
     # What a person does ------------------------------------------------------------------------------------
 
+    def _limits(self) -> tuple[int, int] | None:
+        ranks = None if self.plan is None else self.plan.choice.ranks
+        return None if ranks is None else (ranks.min_rank, ranks.max_rank)
+
+    def _bits_edited(self, **values: int) -> None:
+        if not self._filling:
+            self.edits.set_bits(**values)
+
     def _show_view(self, number: int) -> None:
         self.page.views.setCurrentIndex(number)
         self.project.set_view("complexity", tab=VIEWS[number][0])
@@ -368,34 +317,6 @@ class ComplexityController(PageController):
             self.edits.end()
             self._soon.start()
 
-    def _layer_of(self, index: QModelIndex) -> str:
-        return self.page.layer_model.layer(self.page.layer_table.source_row(index))
-
-    def _rows_chosen(self, *_: QItemSelection) -> None:
-        if not self._filling:
-            rows = self.page.layer_table.view.selectionModel().selectedRows()
-            self.project.selection.select([self._layer_of(index) for index in rows])
-
-    def _row_opened(self, index: QModelIndex) -> None:
-        if index.column() not in (RANK, BITS):  # these are edited by a double click
-            self.project.selection.open_card(self._layer_of(index))
-
-    def _selection_changed(self) -> None:
-        """Select the same rows in the table."""
-        table, names = self.page.layer_table, set(self.project.selection.names)
-        chosen = QItemSelection()
-        for line in range(self.page.layer_model.rowCount()):
-            if self.page.layer_model.layer(line) in names:
-                index = table.proxy.mapFromSource(self.page.layer_model.index(line, 0))
-                chosen.select(index, index)
-        self._filling = True
-        flags = QItemSelectionModel.SelectionFlag
-        table.view.selectionModel().select(chosen, flags.ClearAndSelect | flags.Rows)
-        if chosen.indexes():
-            table.view.scrollTo(chosen.indexes()[0])
-        self._filling = False
-        self._hovered("")
-
     def _hovered(self, name: str) -> None:
         """Say what is known of the layer under the pointer, or else of the one selected."""
         shown = name or self.project.selection.current
@@ -407,76 +328,6 @@ class ComplexityController(PageController):
         i = self.plan.measured.index[shown]
         bits = Bits(int(self.plan.weight_bits[i]), int(self.plan.activation_bits[i]))
         self.page.hover.setText(f"{shown} · rank {self.plan.ranks[i]} · {bits}")
-
-
-class Edits(QObject):
-    """Edits of the project's settings from this page; those of one drag are undone together."""
-
-    def __init__(self, project: ProjectModel, parent: ComplexityController) -> None:
-        super().__init__(parent)
-        self._project, self._page, self._turn = project, parent, 0
-
-    def end(self) -> None:
-        """What follows is another edit."""
-        self._turn += 1
-
-    def _change(self, text: str, **changes: Any) -> None:
-        if self._project.is_open:
-            self._project.change(text, merge=f"complexity {text} {self._turn}", **changes)
-
-    def set_percentile(self, value: float) -> None:
-        """Set the percentile, 0..0.5."""
-        self._change("change the percentile", percentile=value)
-
-    def set_limit(self, name: str, value: int) -> None:
-        """Set the lowest or the highest rank; the other one gives way."""
-        plan = self._page.plan
-        if plan is None:
-            return
-        low, high = plan.choice.ranks.min_rank, plan.choice.ranks.max_rank
-        changes = {name: value}
-        if name == "min_rank" and value > high:
-            changes["max_rank"] = value
-        elif name == "max_rank" and value < low:
-            changes["min_rank"] = value
-        word = "lowest" if name == "min_rank" else "highest"
-        self._change(f"change the {word} rank", **changes)
-
-    def set_bits(self, weights: int | None = None, activations: int | None = None) -> None:
-        """Set the bits of all layers."""
-        if not self._page._filling:
-            now = self._project.settings.bits
-            self._change("change the bits", bits=Bits(weights or now.weights, activations or now.activations))
-
-    def set_rank(self, layer: str, rank: int | None) -> None:
-        """Set a layer's rank by hand; None takes that back."""
-        ranks = {
-            name: value for name, value in self._project.settings.rank_overrides.items() if name != layer
-        }
-        if rank is not None:
-            ranks[layer] = rank
-        self._change(f"change the rank of {layer}", rank_overrides=ranks)
-
-    def set_layer_bits(self, layer: str, bits: Bits | None) -> None:
-        """Set a layer's bits by hand; None, or the bits of all layers, takes that back."""
-        settings = self._project.settings
-        own = {name: value for name, value in settings.bit_overrides.items() if name != layer}
-        if bits is not None and bits != settings.bits:
-            own[layer] = bits
-        self._change(f"change the bits of {layer}", bit_overrides=own)
-
-    def reset(self, layer: str) -> None:
-        """Take back what was set by hand for a layer."""
-        settings = self._project.settings
-        ranks = {name: value for name, value in settings.rank_overrides.items() if name != layer}
-        bits = {name: value for name, value in settings.bit_overrides.items() if name != layer}
-        self.end()
-        self._change(f"reset {layer}", rank_overrides=ranks, bit_overrides=bits)
-
-    def reset_all(self) -> None:
-        """Take back everything that was set by hand."""
-        self.end()
-        self._change("reset what was set by hand", rank_overrides={}, bit_overrides={})
 
 
 def count(number: int) -> str:

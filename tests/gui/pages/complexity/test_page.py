@@ -302,6 +302,34 @@ def test_the_card_measures_its_layer_and_follows_edits(qtbot, analysed, open_pag
     assert not controller.card._later.isActive()
 
 
+def test_the_card_lists_the_values_behind_its_charts(qtbot, analysed, open_page, measured):
+    controller = open_page(analysed)
+    card, preview = controller.page.card, analysed.engines.preview
+    analysed.project.selection.open_card("upsample")
+    card.table_button.click()
+    assert [card.table_choice.itemText(i) for i in range(card.table_choice.count())] == [
+        "Complexity by timestep and sample", "Expected error by rank"
+    ]  # fmt: skip
+    # Samples of the same timestep stand together: three windows at each of four.
+    model = card._table.model
+    assert [model.value(i)[1] for i in range(12)] == pytest.approx(
+        [0.0] * 3 + [1 / 3] * 3 + [2 / 3] * 3 + [1.0] * 3
+    )
+    spatial, _ = measured.table.layer("upsample")
+    assert model.value(1)[2] == pytest.approx(spatial[4])
+    qtbot.waitUntil(lambda: bool(preview.submitted))
+    preview.submitted[-1].succeed(CARD)
+    card.table_choice.setCurrentIndex(4)
+    card.table_choice.activated.emit(4)
+    assert [card._table.model.value(i) for i in range(3)] == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    # Another layer: what was measured of this one is gone at once.
+    analysed.project.selection.open_card("down.0.conv1")
+    assert not card.weights.isVisible()
+    assert card.table_choice.count() == 2
+    card.table_button.click()
+    card.close_button.click()
+
+
 def test_a_layer_without_statistics_has_a_card_too(qtbot, analysed, open_page):
     controller = open_page(analysed)
     analysed.project.selection.open_card("down.0.time_proj")
