@@ -9,7 +9,12 @@ from quantvsr.errors import BadInput
 from quantvsr.runtime.backend import Backend
 
 # Modules with a constant BACKEND, best first; what runs only on GPUs says so by `unavailable`.
-_BUILT_IN = ("quantvsr.runtime.onednn", "quantvsr.runtime.simulated")
+_BUILT_IN = (
+    "quantvsr.runtime.triton_int8",
+    "quantvsr.runtime.int_mm",
+    "quantvsr.runtime.onednn",
+    "quantvsr.runtime.simulated",
+)
 AUTO = "auto"
 SIMULATED = "simulated"
 VARIABLE = "QUANTVSR_BACKEND"

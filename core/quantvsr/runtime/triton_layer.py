@@ -5,12 +5,14 @@ X, a convolution over fewer than three dimensions has sizes of 1 in front.
 """
 
 import math
+import subprocess
 from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from triton.errors import TritonError  # pyright: ignore[reportMissingImports]
 
 from quantvsr.errors import BadInput
 from quantvsr.quant import activations
@@ -196,7 +198,10 @@ class TritonLayer(PreparedLayer):
         call = self.calls.get(key)
         if call is None:
             call = self.calls[key] = Call(self, x)
-        y, scales = call(self, x)
+        try:
+            y, scales = call(self, x)
+        except (TritonError, subprocess.CalledProcessError) as error:  # a kernel that does not compile here
+            raise RuntimeError(str(error).strip() or repr(error)) from error
         if self.check_finite and not bool(scales.isfinite().all()):
             raise BadInput(
                 f"The input of layer {self.name or '(unnamed)'} holds NaN or infinite values; "
