@@ -41,6 +41,7 @@ from quantvsr_gui.widgets.empty import EmptyState
 from quantvsr_gui.widgets.text import label
 
 _RAIL_WIDTH = 184
+_IDLE_MS = 300
 
 
 class MainWindow(QMainWindow):
@@ -75,6 +76,11 @@ class MainWindow(QMainWindow):
         self._controllers: dict[str, PageController] = {}
         self._front = ""
         self.tour: Tour | None = None
+        # Between two pages there is time for what the user does.
+        self._idle = QTimer(self)
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(_IDLE_MS)
+        self._idle.timeout.connect(self._make_next)
         self._ask_close = ask_close or self._ask_by_dialog
         ask = ask_files or (lambda kind, title, *more: dialogs.ask_files(self, kind, title, *more))
 
@@ -225,6 +231,7 @@ class MainWindow(QMainWindow):
 
     def start_tour(self) -> None:
         """Walk through the pages."""
+        self.messages.clear("tour")
         if not self.project.is_open:
             self.projects.open_demo()
         if self.tour is None:
@@ -243,7 +250,6 @@ class MainWindow(QMainWindow):
             self.settings.change(tour_seen=True)
 
     def _tour_done(self) -> None:
-        self.messages.clear("tour")
         self.rail.setFocus()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -356,6 +362,7 @@ class MainWindow(QMainWindow):
 
     def shut_down(self) -> None:
         """Save, end the engines and wait for them."""
+        self._idle.stop()
         geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
         self.settings.change(window=geometry)
         self.settings.save()
@@ -377,5 +384,17 @@ class MainWindow(QMainWindow):
         return box.clickedButton() is close
 
     def prewarm(self) -> None:
-        """Some time after the window is shown: load the preview engine, so that the first look is quick."""
-        QTimer.singleShot(300, self.engines.preview.prepare)
+        """Once the window is shown: load the preview engine, and make the pages that nobody has opened yet.
+
+        Pages bring their commands along, so that the palette and the menus know all of them.
+        """
+        self._idle.start()
+
+    def _make_next(self) -> None:
+        if not self.engines.preview.process_id:
+            self.engines.preview.prepare()
+        missing = [step.key for step in STEPS if step.key not in self._controllers]
+        if missing and self.project.is_open:
+            self.controller(missing[0])
+        if missing:
+            self._idle.start()

@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from quantvsr.jobs import InfoJob
 from quantvsr.project import Project
+from quantvsr_gui.pages.steps import STEPS
 from quantvsr_gui.shell.actions import Action
 from quantvsr_gui.shell.environment import Environment
 from quantvsr_gui.shell.palette import Palette, matches
@@ -371,9 +372,23 @@ def test_the_environment_can_be_copied(window, fake_engines) -> None:
     dialog.close()
 
 
+def test_pages_are_made_in_the_background_and_bring_their_commands(
+    window, fake_engines, qtbot: QtBot
+) -> None:
+    assert "export.add" not in window.actions_.records
+    window.prewarm()
+    qtbot.waitUntil(lambda: len(window._controllers) == 6, timeout=30_000)
+    assert fake_engines.preview.prepared
+    names = ("model.file", "clips.add", "complexity.analyze", "quantize.start", "compare.play", "export.add")
+    for name in names:
+        assert name in window.actions_.records
+    # The page in front stays.
+    assert window.controller("model").page.isVisible()
+
+
 def test_all_controls_of_the_window_have_names(window) -> None:
-    for key in ("model", "clips"):
-        window.controller(key)
+    for step in STEPS:
+        window.controller(step.key)
     from PySide6.QtWidgets import QAbstractItemView, QAbstractSpinBox, QComboBox, QLineEdit, QProgressBar
 
     kinds = (QAbstractSpinBox, QAbstractItemView, QComboBox, QProgressBar, QLineEdit)
