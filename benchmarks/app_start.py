@@ -45,7 +45,7 @@ def measure(home: str, empty: bool) -> dict[str, float | list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Measure the start of the app.")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--empty", action="store_true", help="do not open the bundled project")
     arguments = parser.parse_args()
