@@ -8,19 +8,15 @@ from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QTi
 from quantvsr.calibration.snapshot_list import list_snapshots
 from quantvsr.errors import QuantVSRError
 from quantvsr.jobs import QuantizeJob
-from quantvsr.jobs.options import Bits
-from quantvsr.jobs.presets import budget_of, preset_names
-from quantvsr.methods import get_method, methods
 from quantvsr.project import RunRecord, RunState
 from quantvsr.project.requests import quantize_job
 from quantvsr_gui.engine import JobHandle
 from quantvsr_gui.pages.base import Context, PageController
-from quantvsr_gui.pages.complexity.data import Measured
-from quantvsr_gui.pages.complexity.plan import Planner, choice_of
 from quantvsr_gui.pages.quantize.curves import Shown
 from quantvsr_gui.pages.quantize.history import LossHistory, snapshot_folder
 from quantvsr_gui.pages.quantize.keeper import RunKeeper
-from quantvsr_gui.pages.quantize.page import PRESET_BITS, QuantizePage
+from quantvsr_gui.pages.quantize.page import QuantizePage
+from quantvsr_gui.pages.quantize.setup import Setup
 from quantvsr_gui.shell.actions import Action
 from quantvsr_gui.widgets.text import duration, size
 
@@ -36,10 +32,11 @@ class QuantizeController(PageController):
         super().__init__(page, context)
         self.project = context.project
         self.keeper = RunKeeper(self.project, context.engines.work, self)
+        self.setup = Setup(page, self.project, self)
+        self.setup.shown.connect(self._ask_preflight)
         self.shown_id = ""
         self._histories: dict[str, LossHistory] = {}
         self._told: dict[str, tuple[float, str]] = {}
-        self._planner: Planner | None = None
         self._snapshot: Any = None
         self._filling = False
         self._in_front = False
@@ -49,7 +46,6 @@ class QuantizeController(PageController):
         self._draw.setInterval(_DRAW_MS)
         self._draw.timeout.connect(self._show_live)
         page.head.addWidget(self.offer_command())
-        self._fill_choices()
         self._connect()
         context.actions.add(
             Action("quantize.start", "Quantize", self.start, "Run", "Ctrl+Return", self._may_start),
@@ -59,22 +55,8 @@ class QuantizeController(PageController):
         self._show_theme()
         self._project_opened()
 
-    def _fill_choices(self) -> None:
-        page = self.page
-        self._filling = True
-        for name, method in methods().items():
-            page.method.addItem(method.title, name)
-        for name in preset_names():
-            page.budget.addItem(name.capitalize(), name)
-        self._filling = False
-
     def _connect(self) -> None:
         page, project = self.page, self.project
-        page.bit_group.idClicked.connect(lambda i: self._set_bits(PRESET_BITS[i]))
-        page.weight_bits.valueChanged.connect(self._bits_edited)
-        page.activation_bits.valueChanged.connect(self._bits_edited)
-        page.method.activated.connect(lambda _: self._choose("method", page.method.currentData()))
-        page.budget.activated.connect(lambda _: self._choose("preset", page.budget.currentData()))
         page.start_button.clicked.connect(self.start)
         page.pause_button.clicked.connect(self.pause)
         page.cancel_button.clicked.connect(self.cancel)
@@ -91,12 +73,10 @@ class QuantizeController(PageController):
         self.keeper.measuring_changed.connect(lambda _: self._runs_changed(""))
         self.context.engines.work.beat.connect(self._beat)
         project.opened.connect(self._project_opened)
-        project.settings_changed.connect(self._settings_changed)
-        project.analysis_changed.connect(self._load_analysis)
         project.runs_changed.connect(self._runs_changed)
         self.context.theme.changed.connect(self._show_theme)
 
-    # Settings ----------------------------------------------------------------------------------------------
+    # A new run ---------------------------------------------------------------------------------------------
 
     def job(self) -> QuantizeJob | None:
         """The run with the settings as they are."""
@@ -105,84 +85,7 @@ class QuantizeController(PageController):
             return None
         settings = self.project.settings
         analysis = project.folder if self.project.analysis else None
-        return quantize_job(settings, project.run_folder(self.project.new_id(self._name())), analysis)
-
-    def _name(self) -> str:
-        settings = self.project.settings
-        method = "" if settings.method == "quantvsr" else f" {settings.method}"
-        return f"{settings.bits} {settings.preset}{method}"
-
-    def _set_bits(self, bits: Bits) -> None:
-        if self.project.is_open:
-            self.project.change("change the bits", bits=bits)
-        self._show_settings()
-
-    def _bits_edited(self) -> None:
-        if not self._filling:
-            self._set_bits(Bits(self.page.weight_bits.value(), self.page.activation_bits.value()))
-
-    def _choose(self, field: str, value: str) -> None:
-        if self.project.is_open:
-            words = {"method": "choose a method", "preset": "choose a budget"}
-            self.project.change(words[field], **{field: value})
-
-    def _show_settings(self) -> None:
-        page, settings = self.page, self.project.settings
-        self._filling = True
-        for i, bits in enumerate(PRESET_BITS):
-            page.bit_group.button(i).setChecked(bits == settings.bits)
-        page.weight_bits.setValue(settings.bits.weights)
-        page.activation_bits.setValue(settings.bits.activations)
-        if page.method.findData(settings.method) < 0:
-            # With switches, as the command line knows them.
-            page.method.addItem(get_method(settings.method).title, settings.method)
-        page.method.setCurrentIndex(page.method.findData(settings.method))
-        page.budget.setCurrentIndex(page.budget.findData(settings.preset))
-        self._filling = False
-        method = get_method(settings.method)
-        page.method_note.setText(method.summary)
-        page.method.setToolTip("\n".join(filter(None, (method.summary, method.source, method.simplified))))
-        budget = budget_of(settings)
-        training = method.recipe.training(budget.refine)
-        each = f" of {training.accumulation} samples" if training.accumulation > 1 else ""
-        page.budget_note.setText(
-            f"{budget.samples} samples, {training.updates} + {training.bias_updates} updates{each}"
-            if method.recipe.uses_samples
-            else "Nothing is recorded or trained."
-        )
-        self._show_size()
-        self._ask_preflight()
-
-    def _settings_changed(self, names: frozenset[str]) -> None:
-        if "exclude" in names:
-            self._load_analysis()
-        else:
-            self._show_settings()
-
-    def _show_size(self) -> None:
-        """Size as the Complexity page has it."""
-        if self._planner is None:
-            self.page.size_note.setText("Known after the analysis on the Complexity page")
-            return
-        try:
-            cost = self._planner.plan(choice_of(self.project.settings)).cost
-        except QuantVSRError as error:
-            self.page.size_note.setText(str(error))
-            return
-        self.page.size_note.setText(f"{size(cost.total_bytes)}, {100 * cost.reduction:.1f} % smaller")
-        self.page.size_note.setToolTip(f"{cost.effective_bits:.2f} bits a weight")
-
-    def _load_analysis(self) -> None:
-        self._planner = None
-        project = self.project.project
-        if project is not None and self.project.analysis:
-            try:
-                measured = Measured.load(project.folder)
-                self._planner = Planner(measured.without(self.project.settings.exclude))
-            except QuantVSRError:
-                # The Complexity page tells what is wrong with it; a run analyses anew.
-                self._planner = None
-        self._show_settings()
+        return quantize_job(settings, project.run_folder(self.project.new_id(self.setup.name())), analysis)
 
     def _ask_preflight(self) -> None:
         try:
@@ -195,7 +98,7 @@ class QuantizeController(PageController):
     def shown(self) -> None:
         """The page has come to the front."""
         self._in_front = True
-        self._load_analysis()
+        self.setup.load_analysis()
 
     def hidden(self) -> None:
         """Another page has come to the front."""
@@ -216,7 +119,7 @@ class QuantizeController(PageController):
         if job is None:
             return
         self.page.messages.clear("job")
-        name = self._name()
+        name = self.setup.name()
         run_id = self.project.new_id(name)
         number = run_id.rpartition("-")[2]
         self.keeper.start(run_id, f"{name} {number}" if number != "1" else name, job)
@@ -277,7 +180,7 @@ class QuantizeController(PageController):
         self._told.clear()
         self.shown_id = ""
         self.keeper.take_up()
-        self._load_analysis()
+        self.setup.load_analysis()
         self._runs_changed("")
         view = self.project.view("quantize")
         self.page.view_group.button(int(view.get("table", 0) == 1)).setChecked(True)

@@ -27,11 +27,12 @@ class LossChart(Chart):
 
     def __init__(self) -> None:
         super().__init__("Loss of the refinement")
-        self._each = pg.PlotCurveItem()
+        self._each = pg.PlotCurveItem(antialias=False)  # long and jagged: smooth edges cost most here
         self._mean = pg.PlotCurveItem()
         self._held = pg.PlotDataItem(symbol="o", symbolSize=7)
         self._others = [pg.PlotCurveItem() for _ in range(_MOST_RUNS)]
         self._stages: list[pg.InfiniteLine] = []
+        self._stage_names: list[str] = []
         self._untrained = pg.InfiniteLine(
             0,
             angle=0,
@@ -73,19 +74,20 @@ class LossChart(Chart):
         )
 
     def _mark_stages(self, history: LossHistory) -> None:
-        for line in self._stages:
-            self.plot_item.removeItem(line)
-        self._stages = []
-        for name, before in history.starts:
-            line = pg.InfiniteLine(
-                before,
-                angle=90,
-                label=TITLES.get(name, name),
-                labelOpts={"position": 0.93, "anchors": [(0.0, 0.5), (0.0, 0.5)]},
-            )
-            self.plot_item.addItem(line, ignoreBounds=True)
-            self._stages.append(line)
-        self._paint_stages()
+        names = [name for name, _ in history.starts]
+        if names != self._stage_names:
+            for line in self._stages:
+                self.plot_item.removeItem(line)
+            self._stages, self._stage_names = [self._stage_line(name) for name in names], names
+            self._paint_stages()
+        for line, (_, before) in zip(self._stages, history.starts, strict=True):
+            line.setValue(before)
+
+    def _stage_line(self, name: str) -> pg.InfiniteLine:
+        options = {"position": 0.93, "anchors": [(0.0, 0.5), (0.0, 0.5)]}
+        line = pg.InfiniteLine(0, angle=90, label=TITLES.get(name, name), labelOpts=options)
+        self.plot_item.addItem(line, ignoreBounds=True)
+        return line
 
     def _fit(
         self,
