@@ -71,24 +71,35 @@ def accelerate(
     """
     usable = candidates(backend, device)
     kind = next((each for each in usable[0].carriers(device) if each in carriers), torch.float32)
-    chosen: dict[int, tuple[Backend, nn.Module]] = {}
     titles: dict[str, str] = {}
+    integer = False
     notices: list[str] = []
-    for name, layer in list(model.named_modules(remove_duplicate=False)):
-        if not isinstance(layer, DualBranchLayer):
-            continue
-        if id(layer) not in chosen:
-            chosen[id(layer)] = _prepare(layer, usable, kind, device, notices)
-            titles[name] = chosen[id(layer)][0].title
-        parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, chosen[id(layer)][1])
-    integer = any(backend.integer for backend, _ in chosen.values())
+    for names in _names(model):
+        # One by one: what a layer held in full precision is freed before the next one is prepared.
+        layer = model.get_submodule(names[0])
+        assert isinstance(layer, DualBranchLayer)
+        chosen, prepared = _prepare(layer, usable, kind, device, notices)
+        titles[names[0]] = chosen.title
+        integer = integer or chosen.integer
+        for name in names:
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, prepared)
+        del layer
     if integer and kind != torch.float32:
         _cast(model, kind)
     found = Execution(titles, kind if integer else torch.float32, tuple(dict.fromkeys(notices)))
     for notice in found.notices:
         warn(notice)
     return found
+
+
+def _names(model: nn.Module) -> list[list[str]]:
+    """The names of each dual-branch layer, in the order of the model."""
+    found: dict[int, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if isinstance(module, DualBranchLayer):
+            found.setdefault(id(module), []).append(name)
+    return list(found.values())
 
 
 def _prepare(

@@ -84,6 +84,16 @@ def test_layers_that_stay_simulated_are_counted(only, monkeypatch: pytest.Monkey
     assert str(found) == "integer, twice (1 of 2 layers), simulated (1 of 2 layers)"
 
 
+def test_a_layer_with_two_names_is_prepared_once(only) -> None:
+    only(ONEDNN, SIMULATED)
+    shared = nn.Conv2d(8, 8, 3)
+    model = nn.Sequential(shared, nn.SiLU(), shared)
+    quantize_model(model, default(), 2, seed=0).set_mode("frozen")
+    found = accelerate(model, CPU)
+    assert model[0] is model[2]
+    assert len(found.layers) == 1
+
+
 def test_a_wish_that_cannot_be_fulfilled_is_refused(only) -> None:
     only(Twice(), SIMULATED)
     with pytest.raises(BadInput, match="choose one of auto, twice, simulated"):
