@@ -34,6 +34,10 @@ class Tile:
     nibbles: bool = False
 
 
+SMALLEST = Tile(64, 64, 64, 4, 2)
+"""Fits every GPU that has the instructions."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """A product: positions by outputs, sums over `taps` times `channels` terms."""

@@ -23,7 +23,7 @@ _ROWS, _STAGES = 64, 2
 """Positions that one program encodes, and blocks of channels it loads ahead."""
 
 _LARGEST_SPAN = 256
-"""Most pieces of a range, positions along time times blocks of channels, that are read at once."""
+"""Most pieces of a range, positions along time times shares of channels, that are read at once."""
 
 _WANTED, _ENOUGH = 264, 528
 """Programs that a large GPU should have at least (two for each multiprocessor), and those that are enough."""
@@ -67,9 +67,9 @@ class Call:
         tiles, padded_tiles = -(-rows // block_rows), -(-pz * py * px // block_rows)
         # Shares of the channels, several blocks each where there are programs enough.
         shares = -(-chunks // max(1, tiles * entries * chunks // _ENOUGH))
+        if self.tokens:
+            shares = min(shares, max(1, _LARGEST_SPAN // steps))
         span = _power(shares * steps)
-        if self.tokens and span > _LARGEST_SPAN:
-            raise ValueError("a range spans too many values")
         feature_rows = 64
         while feature_rows > 16 and entries * rows // feature_rows < _WANTED // 2:
             feature_rows //= 2
@@ -110,14 +110,9 @@ class Call:
         self.partials = entries * rows * shares if self.tokens else tiles * shares * entries
         whole = rows % block_rows == 0 and layer.block == side and layer.channels % side == 0
         self.ranges: dict[str, Any] = dict(
-            rows=rows,
-            tiles=tiles,
-            count=entries * rows,
-            TOKENS=self.tokens,
-            WHOLE=whole,
-            num_stages=_STAGES,
-            **values,
-        )
+            rows=rows, tiles=tiles, count=entries * rows, TOKENS=self.tokens, WHOLE=whole,
+            num_stages=_STAGES, **values,
+        )  # fmt: skip
         # Features are read where they were found unless they need borders.
         self.copies = layer.rank > 0 and window.pads
         coding = dict(

@@ -21,7 +21,7 @@ from quantvsr.quant.layers import DualBranchLayer
 from quantvsr.runtime.backend import PreparedLayer
 from quantvsr.runtime.bitplanes import RUN, pack_planes, planes_of
 from quantvsr.runtime.layout import range_kind, triple, window_of
-from quantvsr.runtime.tiles import Tile
+from quantvsr.runtime.tiles import SMALLEST, Tile
 from quantvsr.runtime.triton_call import Call
 
 
@@ -200,8 +200,13 @@ class TritonLayer(PreparedLayer):
             call = self.calls[key] = Call(self, x)
         try:
             y, scales = call(self, x)
-        except (TritonError, subprocess.CalledProcessError) as error:  # a kernel that does not compile here
-            raise RuntimeError(str(error).strip() or repr(error)) from error
+        except (TritonError, subprocess.CalledProcessError) as error:
+            if self.tile == SMALLEST:
+                raise RuntimeError(str(error).strip() or repr(error)) from error
+            # Tiles were measured on a large GPU; a smaller one may have no room for them.
+            self.tile = SMALLEST
+            self.calls.clear()
+            return self._run(x)
         if self.check_finite and not bool(scales.isfinite().all()):
             raise BadInput(
                 f"The input of layer {self.name or '(unnamed)'} holds NaN or infinite values; "
