@@ -69,8 +69,23 @@ def columns(content: Content) -> list[Column]:
     ]
 
 
-def table(content: Content, entries: Iterable[Mapping[str, Any]], clips: Sequence[str], *, title: str) -> str:
-    """A table of entries over some clips; best in bold, second best in italics, FP apart."""
+def table(
+    content: Content,
+    entries: Iterable[Mapping[str, Any]],
+    clips: Sequence[str],
+    *,
+    title: str,
+    titles: Mapping[str, str] | None = None,
+) -> str:
+    """A table of entries over some clips; best in bold, second best in italics, FP apart.
+
+    Args:
+        content: Of results.json.
+        entries: Its rows.
+        clips: Names of clips.
+        title: Head of the first column.
+        titles: Names of rows by method, instead of the methods' own.
+    """
     heads = columns(content)
     rows = [content["entries"][0], *entries]
     values = [[head.value(entry, clips) for head in heads] for entry in rows]
@@ -82,7 +97,8 @@ def table(content: Content, entries: Iterable[Mapping[str, Any]], clips: Sequenc
             text = "-" if value is None else f"{value:.{head.digits}f}"
             mark = marks[i].get(number - 1, "")
             cells.append(f"{mark}{text}{mark}")
-        lines.append(f"| {_name(content, entry)} | {' | '.join(cells)} |")
+        name = (titles or {}).get(entry["method"]) or _name(content, entry)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -140,10 +156,34 @@ def clip_table(content: Content, bits: str, name: str = "psnr_fp") -> str:
     return "\n".join(lines)
 
 
-def ablation_table(content: Content) -> str:
-    """All variants over the clips that calibration has not seen (all clips where there are no others)."""
+_BRANCHES = {"none": "+no-branch", "rank 32": "+rank-32", "allocated": ""}
+_TRAINING = {"-": "+no-refine+no-bias", "bias": "+no-refine", "branch": "+no-bias", "both": ""}
+
+
+def ablation_tables(content: Content) -> str:
+    """The branch by what is trained, then every part that is left out or taken back."""
     clips = next(iter(groups(content).values()))
-    return table(content, content["entries"][1:], clips, title=f"W4A4, mean over {len(clips)} clips")
+    entries = {entry["method"]: entry for entry in content["entries"][1:]}
+    names: dict[str, str] = {}
+    for branch, switch in _BRANCHES.items():
+        for trained, others in _TRAINING.items():
+            names[f"quantvsr{switch}{others}"] = f"{branch}, trained: {trained}"
+    first = [entries[name] for name in names if name in entries]
+    whole = [entries["quantvsr"]] if "quantvsr" in entries else []
+    rest = whole + [entry for name, entry in entries.items() if name not in names]
+    titles = names | {
+        name: content["methods"][name]["title"].partition(", ")[2] for name in entries if name not in names
+    }
+    return "\n\n".join(
+        [
+            f"Branch and what is trained; W4A4, mean over {len(clips)} clips that calibration has not seen:",
+            table(content, first, clips, title="branch", titles=titles),
+            "One part left out or taken back to what was published:",
+            table(
+                content, rest, clips, title="QuantVSR with", titles={**titles, "quantvsr": "nothing changed"}
+            ),
+        ]
+    )
 
 
 def bars(content: Content) -> str:
@@ -228,7 +268,7 @@ def write_document(path: Path, found: Mapping[str, Content]) -> None:
             "made-with": made_with(content),
         }
     if "ablation" in found:
-        parts["ablation"] = ablation_table(found["ablation"])
+        parts["ablation"] = ablation_tables(found["ablation"])
     for name, part in parts.items():
         pattern = re.compile(f"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         if not pattern.search(text):

@@ -17,9 +17,9 @@ from quantvsr.calibration.blocks import Block, Call, Layers, find_blocks, modes,
 from quantvsr.calibration.order import order_of
 from quantvsr.calibration.refine_config import RefineConfig
 from quantvsr.calibration.results import StageResult
+from quantvsr.calibration.rounding_config import Rounding
 from quantvsr.calibration.samples import Sample
 from quantvsr.files import atomic_path, make_folder, remove
-from quantvsr.methods.registry import Rounding
 from quantvsr.progress import Progress
 from quantvsr.quant import rounding, weights
 

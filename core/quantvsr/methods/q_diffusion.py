@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from quantvsr.calibration.rounding_config import Rounding
 from quantvsr.methods.maxmin import plain
-from quantvsr.methods.registry import Method, Recipe, Rounding, Switch, register
+from quantvsr.methods.registry import Method, Recipe, Switch, register
 from quantvsr.quant.config import LayerQuantConfig
 
 

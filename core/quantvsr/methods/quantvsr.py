@@ -45,10 +45,10 @@ class QuantVSR(Recipe):
         rank: Of the branch "fixed".
         refined: Whether L1, L2 and activation clips are trained.
         bias: Whether a bias per output channel is trained.
+        rotation: Whether weights and activations are rotated.
         published: Settings of the layer that are set back to the reference's value.
         published_ranks: Allocate with the published rule and limits.
         published_training: Train with the published loop.
-        two_parts: Quantize the halves of the channels apart, as the reference does.
     """
 
     profile: Literal["default", "reference"] = "default"

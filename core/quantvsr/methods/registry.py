@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from quantvsr.calibration.refine_config import RefineConfig
+from quantvsr.calibration.rounding_config import Rounding
 from quantvsr.errors import BadInput
 from quantvsr.quant.config import LayerQuantConfig
 
@@ -33,28 +34,6 @@ class Balance:
     """
 
     alphas: tuple[float, ...] = (0.5,)
-
-
-@dataclass(frozen=True)
-class Rounding:
-    """Learned rounding of weights, block by block.
-
-    AdaRound (Nagel et al., ICML 2020) on the outputs of blocks, as BRECQ (Li et al., ICLR 2021) does.
-
-    Attributes:
-        learning_rate: Of the rounding variables (Adam).
-        regularisation: Weight of the term that drives variables to 0 or 1, relative to the block's output
-            power.
-        warm_up: Share of the updates without that term.
-        beta: Exponent of the term, from the first to the last update (linear).
-        samples: Most calibration samples held in memory for a block, spread over windows and timesteps.
-    """
-
-    learning_rate: float = 1e-2
-    regularisation: float = 1e-2
-    warm_up: float = 0.2
-    beta: tuple[float, float] = (20.0, 2.0)
-    samples: int = 32
 
 
 @dataclass(frozen=True)

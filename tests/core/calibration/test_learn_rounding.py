@@ -6,10 +6,10 @@ from quantvsr.calibration.blocks import find_blocks
 from quantvsr.calibration.learn_rounding import learn_rounding
 from quantvsr.calibration.prepare import fit_to_samples, initialise_layers
 from quantvsr.calibration.refine_config import RefineConfig
+from quantvsr.calibration.rounding_config import Rounding
 from quantvsr.calibration.samples import Sample
 from quantvsr.errors import Cancelled
 from quantvsr.methods.maxmin import plain
-from quantvsr.methods.registry import Rounding
 from quantvsr.progress import Progress
 from quantvsr.quant.surgery import quantize_model
 

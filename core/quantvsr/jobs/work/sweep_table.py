@@ -18,7 +18,8 @@ from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import LearnClip
 from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.scene import SCALE
-from quantvsr.jobs.work.sweep_clips import SweepClip, shot_files
+from quantvsr.jobs.work.sweep_clips import SweepClip
+from quantvsr.jobs.work.sweep_shots import shot_files
 from quantvsr.methods import get_method
 from quantvsr.metrics import get_metric
 from quantvsr.models.registry import recognise

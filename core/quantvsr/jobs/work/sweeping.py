@@ -26,9 +26,9 @@ from quantvsr.jobs.work.sweep_clips import (
     clip_choices,
     measure_run,
     prepare_clip,
-    shot_files,
 )
 from quantvsr.jobs.work.sweep_pace import Pace, Part
+from quantvsr.jobs.work.sweep_shots import shot_files
 from quantvsr.jobs.work.sweep_table import best_by_bits, results_json, write_results
 from quantvsr.methods import get_method
 from quantvsr.metrics import MissingMetric, get_metric
