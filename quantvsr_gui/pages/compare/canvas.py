@@ -42,6 +42,7 @@ class CompareCanvas(QWidget):
         view_changed: A new `View` by mouse or keyboard.
         pointed: The pixel of the large picture under the pointer, or None.
         stepped: Frames to go (left and right arrow keys).
+        resized: Its size changed, and with it the zoom where the picture is fitted.
         commanded: `play` (space) or `render` (R).
     """
 
@@ -49,6 +50,7 @@ class CompareCanvas(QWidget):
     pointed = Signal(object)
     stepped = Signal(int)
     commanded = Signal(str)
+    resized = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -427,6 +429,10 @@ class CompareCanvas(QWidget):
                 y=min(max(y - shift.y() / (place.height * logical), 0.0), 1.0),
             )
         self._change(view)
+
+    def resizeEvent(self, event: object) -> None:
+        """Tell it."""
+        self.resized.emit()
 
     def hideEvent(self, event: object) -> None:
         """Nothing is left to do."""

@@ -6,14 +6,12 @@ from typing import Any
 
 from PySide6.QtCore import Qt, QTimer
 
-from quantvsr.errors import QuantVSRError
 from quantvsr.jobs.base import Job
-from quantvsr.jobs.preview import PreviewJob
 from quantvsr.preview.keys import FP, GT
 from quantvsr_gui.pages.base import Context, PageController
 from quantvsr_gui.pages.compare.page import ComparePage
 from quantvsr_gui.pages.compare.playback import Playback
-from quantvsr_gui.pages.compare.rendering import Renderer
+from quantvsr_gui.pages.compare.render_control import RenderControl
 from quantvsr_gui.pages.compare.screen import Screen
 from quantvsr_gui.pages.compare.state import View
 from quantvsr_gui.pages.compare.trial import Trials
@@ -25,10 +23,6 @@ from quantvsr_gui.pages.compare.versions import (
     versions_of,
 )
 from quantvsr_gui.shell.actions import Action
-from quantvsr_gui.widgets.text import duration
-
-AROUND = 5
-"""Frames rendered around the playhead: one window of the model."""
 
 
 class CompareController(PageController):
@@ -38,9 +32,10 @@ class CompareController(PageController):
         super().__init__(page, context)
         self.view = page
         self.screen = Screen()
-        self.renderer = Renderer(context.engines, self)
+        self.rendering = RenderControl(page, self.screen, context, self)
+        self.renderer = self.rendering.renderer
         self.playback = Playback(self)
-        self.trials = Trials(context.project, self.renderer, self.shown_runs, self.trial_job, self)
+        self.trials = Trials(context.project, self.renderer, self.shown_runs, self.rendering.job, self)
         self._filling = False
         self._visible = False
         self._line: tuple[float | None, bool] = (None, False)
@@ -68,9 +63,6 @@ class CompareController(PageController):
     def _connect_page(self) -> None:
         page = self.view
         page.go_button.clicked.connect(lambda: self.context.go_to("clips"))
-        page.render_button.clicked.connect(self.render_here)
-        page.whole_button.clicked.connect(self.render_whole)
-        page.cancel_button.clicked.connect(self._cancel)
         page.clip_choice.currentIndexChanged.connect(lambda _: self._clip_chosen())
         for slot, choice in enumerate(page.slot_choices):
             choice.currentIndexChanged.connect(lambda _, slot=slot: self._slot_chosen(slot))
@@ -90,6 +82,7 @@ class CompareController(PageController):
         page.canvas.pointed.connect(self._pointed)
         page.canvas.stepped.connect(self.step)
         page.canvas.commanded.connect(self._commanded)
+        page.canvas.resized.connect(self._show_zoom)
         page.scrubber.sought.connect(self.seek)
         page.play_button.clicked.connect(self.play_or_pause)
         page.back_button.clicked.connect(lambda: self.step(-1))
@@ -97,7 +90,7 @@ class CompareController(PageController):
         page.loop.toggled.connect(lambda on: setattr(self.playback, "loop", on))
         page.curves.sought.connect(self.seek)
         page.curves.chosen.connect(self._show_curves)
-        page.curves.wanted.connect(self.measure)
+        page.curves.wanted.connect(self._measure)
         page.slices.sought.connect(self.seek)
         page.tabs.currentChanged.connect(lambda _: self._tab_chosen())
 
@@ -108,23 +101,24 @@ class CompareController(PageController):
         project.runs_changed.connect(lambda _: self._refill())
         self.playback.frame_due.connect(self._play_frame)
         self.playback.changed.connect(self._playing)
-        self.renderer.frame_ready.connect(self._frame_ready)
-        self.renderer.progressed.connect(self._progressed)
-        self.renderer.finished.connect(self._rendered)
-        self.renderer.failed.connect(self._failed)
-        self.renderer.changed.connect(self._show_state)
+        self.rendering.frame_ready.connect(self._frame_ready)
+        self.rendering.finished.connect(self._rendered)
         self.trials.offered.connect(self._offer_trial)
         self.trials.changed.connect(self._refill)
         self.context.theme.changed.connect(self._theme)
+        able, again = self.rendering.able, self.trials
         self.context.actions.add(
-            Action("compare.render", "Render frames here", self.render_here, "Run", "", self._can_render),
-            Action("compare.whole", "Render the whole clip", self.render_whole, "Run", "", self._can_render),
-            Action("compare.play", "Play or pause", self.play_or_pause, "View", "", self._has_clip),
+            Action("compare.render", "Render frames here", self.rendering.here, "Run", "", able),
+            Action("compare.whole", "Render the whole clip", self.rendering.whole, "Run", "", able),
             Action(
-                "compare.again", "Re-render these frames with changed layers", lambda: self.trials.run(),
-                "Run", "", lambda: self.trials.possible,
+                "compare.again",
+                "Re-render these frames with changed layers",
+                lambda: again.run(),
+                "Run",
+                enabled=lambda: again.possible,
             ),
-        )  # fmt: skip
+            Action("compare.play", "Play or pause", self.play_or_pause, "View"),
+        )
 
     # Page
 
@@ -146,7 +140,7 @@ class CompareController(PageController):
 
     def job(self) -> Job | None:
         """The rendering around the playhead."""
-        return self._job(list(dict.fromkeys(self.screen.chosen.values())), *self._around())
+        return self.rendering.job()
 
     def _theme(self) -> None:
         tokens = self.context.theme.tokens
@@ -304,7 +298,7 @@ class CompareController(PageController):
         self._show_controls()
         self._show_frame()
         self._show_curves()
-        self._show_state()
+        self.rendering.show_state()
         self._redraw.start()
 
     def _set_clip_if_new(self) -> None:
@@ -325,7 +319,11 @@ class CompareController(PageController):
         facts = screen.facts
         seconds = f"   {facts.times[screen.frame]:.2f} s" if facts and screen.frame < facts.frames else ""
         page.time_label.setText(f"{screen.frame + 1} of {stop}{seconds}")
-        page.zoom_label.setText(f"{page.canvas.zoom():.0%}" if page.canvas.places() else "")
+        self._show_zoom()
+
+    def _show_zoom(self) -> None:
+        canvas = self.view.canvas
+        self.view.zoom_label.setText(f"{canvas.zoom():.0%}" if canvas.places() else "")
 
     def _mark_frame(self) -> None:
         self.view.curves.set_playhead(self.screen.frame)
@@ -356,8 +354,8 @@ class CompareController(PageController):
     def _commanded(self, what: str) -> None:
         if what == "play":
             self.play_or_pause()
-        elif self.view.render_button.isEnabled():
-            self.render_here()
+        elif self.rendering.able():
+            self.rendering.here()
 
     def _pointed(self, at: tuple[int, int] | None) -> None:
         self.view.canvas.set_hint(self.screen.pixel_text(at, self.view.canvas.slots))
@@ -416,134 +414,22 @@ class CompareController(PageController):
             self._keep()
             self._rest.start()
 
-    # Rendering
-
-    def _has_clip(self) -> bool:
-        return self.screen.clip is not None
-
-    def _can_render(self) -> bool:
-        return self._has_clip() and bool(self.screen.chosen)
-
-    def _around(self) -> tuple[int, int]:
-        first, stop = self.screen.part()
-        start = max(self.screen.frame - AROUND // 2, first)
-        return start, AROUND if self.screen.facts is None else min(AROUND, stop - start)
-
-    def _job(
-        self, versions: list[str], start: int, count: int | None, *, measure: bool = False
-    ) -> PreviewJob | None:
-        scene, store = self.screen.scene, self.screen.frames.store
-        if scene is None or store is None or not versions:
-            return None
-        sources = tuple(self.screen.versions[each].source for each in versions)
-        return PreviewJob(
-            clip=scene.clip,
-            gt=scene.gt,
-            model=scene.model,
-            device=self.context.project.settings.device,
-            seed=scene.seed,
-            steps=scene.steps,
-            versions=sources,
-            out=str(store.folder),
-            first=scene.first,
-            last=scene.last,
-            start=start,
-            frames=count,
-            measure=measure,
-        )
-
-    def render_here(self) -> None:
-        """Render the frames around the playhead, of all chosen versions."""
-        self._ask(list(dict.fromkeys(self.screen.chosen.values())), *self._around(), measure=True)
-
-    def render_whole(self) -> None:
-        """Render all frames of the part of the clip that is used."""
-        first, _ = self.screen.part()
-        self._ask(list(dict.fromkeys(self.screen.chosen.values())), first, None, measure=True, long=True)
-        if self.context.engines.work.current not in (None, self.renderer.handle):
-            self.view.status.setText("waiting for the job under way")
-
-    def measure(self) -> None:
-        """Measure what is rendered around the playhead."""
-        spans = [span for span in self.view.scrubber.spans() if span[0] <= self.screen.frame < span[1]]
-        if not spans:
-            self.render_here()
-            return
-        first, stop = spans[0]
-        self._ask(list(dict.fromkeys(self.screen.chosen.values())), first, stop - first, measure=True)
-
-    def _render_plain(self) -> None:
-        """What needs no model is made without being asked for."""
-        screen = self.screen
-        lacking = [
-            each for each in screen.plain() if screen.frame not in screen.frames.indices(screen.key(each))
-        ]
-        if self._visible and lacking and not self.renderer.busy and not self.playback.playing:
-            self._ask(lacking, *self._around())
-
-    def _ask(
-        self,
-        versions: list[str],
-        start: int,
-        count: int | None,
-        *,
-        measure: bool = False,
-        long: bool = False,
-    ) -> None:
-        extra = [each for each in self.screen.references() if measure and each not in versions]
-        try:
-            job = self._job([*versions, *extra], start, count, measure=measure)
-        except QuantVSRError as error:
-            self.view.messages.show_message(str(error), "alert", key="render")
-            return
-        if job is not None:
-            self.view.messages.clear("render")
-            self.renderer.render(job, long=long)
-
-    def _cancel(self) -> None:
-        self.view.status.setText("")
-        self.renderer.cancel()
-
-    def _frame_ready(self, key: str, frame: int) -> None:
-        self.screen.frames.rescan(key)
+    def _frame_ready(self) -> None:
         self.view.scrubber.set_rendered(self.screen.rendered())
-        if frame == self.screen.frame:
-            self._show_frame()
+        self._show_frame()
 
-    def _progressed(self, fraction: float, message: str) -> None:
-        self.view.progress.setValue(round(1000 * fraction))
-        if message:
-            self.view.status.setText(message)
-
-    def _rendered(self, result: dict[str, Any]) -> None:
-        self.screen.frames.rescan()
-        self.screen.forget_values()
+    def _rendered(self) -> None:
         first, stop = self.screen.part()
         self.screen.frame = min(max(self.screen.frame, first), stop - 1)
         self._show_all()
-        if result.get("rendered"):
-            seconds = float(result.get("seconds", 0))
-            took = f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
-            self.view.status.setText(f"{result['rendered']} frames in {took}")
-        else:
-            self.view.status.setText("")
 
-    def _failed(self, reason: str) -> None:
-        self.view.status.setText("")
-        self.view.messages.show_message(reason, "alert", {"Try again": self.render_here}, "render")
+    def _render_plain(self) -> None:
+        if self._visible and not self.playback.playing:
+            self.rendering.plain()
 
-    def _show_state(self) -> None:
-        page, busy = self.view, self.renderer.busy
-        page.progress.setVisible(busy)
-        page.cancel_button.setVisible(busy)
-        page.status.setVisible(busy or bool(page.status.text()))
-        for made in (page.render_button, page.whole_button):
-            made.setEnabled(self._can_render() and not busy)
-            # In the same place as the progress, so that nothing moves.
-            made.setVisible(self._has_clip() and not busy)
-        if not busy:
-            page.progress.setValue(0)
-        self.context.actions.refresh()
+    def _measure(self) -> None:
+        spans = [span for span in self.view.scrubber.spans() if span[0] <= self.screen.frame < span[1]]
+        self.rendering.part(*spans[0]) if spans else self.rendering.here()
 
     # Changed layers
 
@@ -557,10 +443,6 @@ class CompareController(PageController):
             self.view.messages.show_message(text, "info", actions, "trial")
         else:
             self.view.messages.clear("trial")
-
-    def trial_job(self) -> PreviewJob | None:
-        """The frames that a trial renders: those around the playhead."""
-        return self._job(list(dict.fromkeys(self.screen.chosen.values())), *self._around(), measure=True)
 
     def shown_runs(self) -> list[str]:
         """Ids of the runs that are shown."""

@@ -130,17 +130,11 @@ class CurvesPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         self.against = label("against", "muted")
-        column.addLayout(
-            row(
-                self.figure,
-                self.against,
-                self.reference,
-                self.means,
-                None,
-                self.measure_button,
-                self.as_table,
-            )
-        )
+        line = row(self.figure, self.against, self.reference)
+        line.addWidget(self.means, 1)
+        line.addWidget(self.measure_button)
+        line.addWidget(self.as_table)
+        column.addLayout(line)
         column.addWidget(self._stack, 1)
         self._tokens = DARK
         self._curves: Sequence[Curve] = ()

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-KINDS = {"off": "Off", "absolute": "Absolute", "signed": "Signed", "heat": "Heat map"}
+KINDS = {"off": "No difference", "absolute": "Absolute", "signed": "Signed", "heat": "Heat map"}
 GAINS = (1, 2, 4, 8, 16)
 Pixels = NDArray[np.uint8]
 _BLOCK = 2**20  # bytes

@@ -90,6 +90,7 @@ class ComparePage(Page):
         self.tabs.tabBar().setDrawBase(False)
         self.tabs.addTab(_padded(self.curves), "Curves")
         self.tabs.addTab(_padded(self.slices), "Slices through time")
+        self.tabs.setCornerWidget(self.turn)
         self.splitter = QSplitter(Qt.Orientation.Vertical)
         self.splitter.setChildrenCollapsible(True)
         self.splitter.setHandleWidth(8)
@@ -129,19 +130,19 @@ class ComparePage(Page):
             self.modes.addButton(made)
         self.mode_buttons["wipe"].setToolTip("Two versions in one place; drag the line between them")
         self.mode_buttons["single"].setToolTip("One version; the keys 1 to 4 blink between them")
-        self.difference = combo("Difference", "Show how each version differs from another", 12)
+        self.difference = combo("Difference", "Show how each version differs from another", 8)
         for key, title in KINDS.items():
-            self.difference.addItem(f"Difference: {title.lower()}" if key == "off" else title, key)
-        self.gain = combo("Amplification", "What differences are multiplied by", 3)
+            self.difference.addItem(title, key)
+        self.gain = combo("Amplification", "What differences are multiplied by", 1)
         for gain in GAINS:
             self.gain.addItem(f"×{gain}", gain)
         self.against = label("against", "muted")
-        self.reference = combo("Reference", "The version that differences are taken against", 12)
+        self.reference = combo("Reference", "The version that differences are taken against", 9)
         self.loupe = button("Loupe", tip="The same few pixels of every version, large, with their values")
         self.loupe.setCheckable(True)
         self.slice = button("Slice", tip="Drag a line; below it is followed through time")
         self.slice.setCheckable(True)
-        self.turn = button("Vertical", tip="A column instead of a row")
+        self.turn = button("Vertical slice", tip="A column instead of a row")
         self.turn.setCheckable(True)
         self.fit_button = button("Fit", tip="Show the whole picture (F)")
         self.one_button = button("1:1", tip="One pixel of the picture is one of the screen (0)")
@@ -152,7 +153,7 @@ class ComparePage(Page):
         for group in (
             tuple(self.mode_buttons.values()),
             (self.difference, self.gain, self.against, self.reference),
-            (self.loupe, self.slice, self.turn, self.fit_button, self.one_button, self.zoom_label),
+            (self.loupe, self.slice, self.fit_button, self.one_button, self.zoom_label),
         ):
             holder = QWidget()
             line = row(*group, spacing=4)

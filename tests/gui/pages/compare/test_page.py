@@ -96,7 +96,7 @@ def test_what_needs_no_model_is_rendered_by_itself(page, qtbot):
 
 def test_rendering_shows_each_frame_when_it_is_whole(page, qtbot, render):
     page.seek(7)
-    page.render_here()
+    page.rendering.here()
     handle = page.context.engines.preview.submitted[-1]
     assert handle.job.versions == ("lq", "fp", "gt")
     assert (handle.job.start, handle.job.frames, handle.job.measure) == (5, 5, True)
@@ -114,25 +114,25 @@ def test_rendering_shows_each_frame_when_it_is_whole(page, qtbot, render):
 
 
 def test_a_failure_is_said_in_place_and_can_be_tried_again(page):
-    page.render_here()
+    page.rendering.here()
     page.context.engines.preview.submitted[-1].fail("There is not enough memory.")
     assert page.view.messages.texts() == ["There is not enough memory."]
     assert not page.renderer.busy
-    page.render_here()
+    page.rendering.here()
     assert page.view.messages.texts() == []
 
 
 def test_a_newer_wish_replaces_the_older(page):
-    page.render_here()
+    page.rendering.here()
     first = page.context.engines.preview.submitted[-1]
     page.seek(4)
-    page.render_here()
+    page.rendering.here()
     assert ("cancel", first) in page.context.engines.preview.asked
     assert page.renderer.handle is page.context.engines.preview.submitted[-1]
 
 
 def test_the_whole_clip_is_a_long_job(page):
-    page.render_whole()
+    page.rendering.whole()
     handle = page.context.engines.work.submitted[-1]
     assert (handle.job.start, handle.job.frames) == (0, None)
     assert page.renderer.handle is handle
@@ -145,7 +145,7 @@ def test_the_whole_clip_is_a_long_job(page):
 
 def test_the_command_is_that_of_the_button(page):
     page.seek(3)
-    page.render_here()
+    page.rendering.here()
     job = page.job()
     sent = jobs(page)[-1]
     assert job.command().startswith("quantvsr preview ")

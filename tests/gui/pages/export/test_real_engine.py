@@ -44,7 +44,7 @@ def real(context: Context, engines: Engines, tmp_path: Path) -> Context:
 def test_a_preview_an_export_killed_in_the_middle_and_the_rest_of_it(qtbot, real, engines):
     compare = build_compare(real)
     qtbot.addWidget(compare.page)
-    compare.render_here()
+    compare.rendering.here()
     qtbot.waitUntil(lambda: not compare.renderer.busy, timeout=WAIT)
     assert compare.view.messages.texts() == []
     assert compare.screen.rendered() == set(range(5))
