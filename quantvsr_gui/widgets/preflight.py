@@ -10,10 +10,19 @@ from quantvsr.jobs import EstimateJob
 from quantvsr.jobs.base import Job
 from quantvsr_gui.engine import Engine, JobHandle
 from quantvsr_gui.widgets.card import Card
-from quantvsr_gui.widgets.text import duration, label, set_look, size
+from quantvsr_gui.widgets.text import label, set_look, size
 
 # Settings change while sliders move: the engine is asked when they rest.
 _REST_MS = 600
+
+
+def roughly(seconds: float) -> str:
+    """An estimated time: no more digits than it is worth."""
+    if seconds < 60:
+        return f"{max(5 * round(seconds / 5), 5)} s"
+    if seconds < 3600:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 class PreflightCard(Card):
@@ -87,7 +96,7 @@ class PreflightCard(Card):
             return
         self._handle = None
         there = result["memory_there"]
-        self.values["Time"].setText(f"about {duration(result['seconds'])}")
+        self.values["Time"].setText(f"about {roughly(result['seconds'])}")
         self.values["Memory"].setText(
             f"about {size(result['memory'])}" + (f" of {size(there)}" if there is not None else "")
         )

@@ -97,7 +97,7 @@ class RowsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return tip or None
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            number = bool(self._rows) and _is_number(self._rows[0][section])
+            number = any(_is_number(cells[section]) for cells in self._rows[:100])
             side = Qt.AlignmentFlag.AlignRight if number else Qt.AlignmentFlag.AlignLeft
             return side | Qt.AlignmentFlag.AlignVCenter
         return None

@@ -7,7 +7,7 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
 
 from quantvsr.calibration.snapshot_list import SnapshotInfo
 from quantvsr.project import RunRecord
-from quantvsr_gui.pages.quantize.history import TITLES, LossHistory
+from quantvsr_gui.pages.quantize.history import SHORT, LossHistory
 from quantvsr_gui.widgets.table import RowsModel
 from quantvsr_gui.widgets.text import duration, size
 
@@ -26,7 +26,7 @@ RUN_COLUMNS = (
     "Time",
     "Made",
 )
-RUN_WIDTHS = (120, 76, 84, 68, 68, 76, 76, 100, 68, 100, 92, 100)
+RUN_WIDTHS = (112, 76, 80, 68, 64, 80, 76, 96, 68, 96, 112, 100)
 
 
 class RunsModel(RowsModel):
@@ -127,7 +127,7 @@ class SnapshotModel(RowsModel):
     def show_snapshots(self, infos: Iterable[SnapshotInfo]) -> None:
         """Show these."""
         self.infos = list(infos)[::-1]
-        rows = [(info.number, TITLES.get(info.stage, info.stage), info.loss) for info in self.infos]
+        rows = [(info.number, SHORT.get(info.stage, info.stage), info.loss) for info in self.infos]
         losses = ["not measured" if loss is None else f"{loss:.4g}" for *_, loss in rows]
         shown = [(str(row[0]), row[1], loss) for row, loss in zip(rows, losses, strict=True)]
         self.set_rows([tuple(row) for row in rows], shown)
