@@ -224,7 +224,7 @@ def quantize(trial: Trial, adapter: MGLDAdapter, folder: Path, side: int, steps:
     generator = np.random.default_rng(0)
     clip = ArrayClip("noise", generator.random((10, side, side, 3), dtype=np.float32))
     recipe = get_method("quantvsr").recipe
-    with trial.part("record 8 samples" if few == 4 else "record") as found:
+    with trial.part(f"record {2 * few} samples") as found:
         store = record_samples(adapter, [clip], folder / "samples", RecordSettings(2, side, few))
         found["bytes"] = sum(file.stat().st_size for file in store.folder.iterdir())
     layers = quantize_model(adapter.denoiser, recipe.layer(4, 4), 8, adapter.default_exclude, seed=0)

@@ -26,7 +26,7 @@ def mgld(tmp_path):
 def test_from_clips_to_a_comparison(mgld, clip, tmp_path):
     common = {"model": str(mgld), "steps": 2, "device": "cpu"}
     found = run(AnalyzeJob(clips=(str(clip),), out=str(tmp_path / "analysis"), **common))
-    assert found.layers == 109
+    assert found.layers == 73
     assert found.samples == 6
     assert sum(found.rank_counts.values()) == found.layers
     assert any("non-commercial" in text for text in found.warnings)
@@ -37,6 +37,7 @@ def test_from_clips_to_a_comparison(mgld, clip, tmp_path):
             clips=(str(clip),),
             out=str(tmp_path / "q"),
             ranks=str(found.ranks),
+            analysis=str(tmp_path / "analysis"),
             **common,
         )
     )
