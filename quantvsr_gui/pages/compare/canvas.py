@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
+from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from quantvsr_gui.pages.compare.frames import Picture
 from quantvsr_gui.pages.compare.loupe import draw_loupe
+from quantvsr_gui.pages.compare.marks import draw_label, draw_slice_line, draw_wipe_handle
 from quantvsr_gui.pages.compare.place import Place
 from quantvsr_gui.pages.compare.state import SLOTS, View, next_zoom, panes
 from quantvsr_gui.shell.tokens import DARK, Tokens
@@ -183,12 +184,13 @@ class CompareCanvas(QWidget):
         else:
             for slot, place in found.items():
                 self._draw_slot(painter, slot, place, place.box)
-        if found and self._view.line is not None:
-            self._draw_line(painter, found)
+        if self._view.line is not None:
+            for place in found.values():
+                draw_slice_line(painter, place, self._view.line, self._tokens.mark, self._view.vertical)
         if found and self._view.loupe and self._pointer is not None and not self._drag:
             self._draw_loupe(painter, found)
         if found and self._hint:
-            self._draw_hint(painter)
+            draw_label(painter, self.font(), self.rect(), self._hint, bottom=True)
         if self.hasFocus():
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(QColor(self._tokens.accent), 1))
@@ -248,62 +250,13 @@ class CompareCanvas(QWidget):
             painter.restore()
         self._draw_chip(painter, left, self._slots[left], first)
         self._draw_chip(painter, right, self._slots[right], second, right=True)
-        painter.setPen(QPen(QColor(0, 0, 0, 160), 3))
-        painter.drawLine(at, box.top(), at, box.bottom())
-        painter.setPen(QPen(QColor("#ffffff"), 1))
-        painter.drawLine(at, box.top(), at, box.bottom())
-        middle = box.center().y()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setBrush(QColor("#ffffff"))
-        painter.setPen(QPen(QColor(0, 0, 0, 160), 1))
-        painter.drawEllipse(QPoint(at, middle), 9, 9)
-        painter.setPen(QPen(QColor("#333333"), 1.5))
-        for side in (-1, 1):
-            painter.drawLine(at + side * 5, middle, at + side * 2, middle - 3)
-            painter.drawLine(at + side * 5, middle, at + side * 2, middle + 3)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        draw_wipe_handle(painter, at, box)
 
     def _draw_chip(
         self, painter: QPainter, slot: int, content: Slot, clip: QRect, *, right: bool = False
     ) -> None:
-        text = f"{slot + 1}  {content.label}"
-        painter.setFont(self._chip_font())
-        metrics = painter.fontMetrics()
-        room = clip.width() - 32
         note = f"   {content.note}" if content.note else ""
-        words = metrics.elidedText(text + note, Qt.TextElideMode.ElideRight, room)
-        width = metrics.horizontalAdvance(words) + 16
-        if room < 24:
-            return
-        left = clip.right() + 1 - 8 - width if right else clip.left() + 8
-        _chip(painter, QRect(left, clip.top() + 8, width, 24), words)
-
-    def _chip_font(self) -> QFont:
-        font = QFont(self.font())
-        font.setPixelSize(12)
-        font.setWeight(QFont.Weight.DemiBold)
-        return font
-
-    def _draw_hint(self, painter: QPainter) -> None:
-        painter.setFont(self._chip_font())
-        width = painter.fontMetrics().horizontalAdvance(self._hint) + 16
-        _chip(painter, QRect(8, self.height() - 32, width, 24), self._hint)
-
-    def _draw_line(self, painter: QPainter, found: Mapping[int, Place]) -> None:
-        assert self._view.line is not None
-        for place in found.values():
-            target = place.target().intersected(QRectF(place.box))
-            whole = place.target()
-            painter.setClipRect(place.box)
-            for colour, width in ((QColor(0, 0, 0, 170), 3.0), (QColor(self._tokens.mark), 1.0)):
-                painter.setPen(QPen(colour, width))
-                if self._view.vertical:
-                    x = whole.left() + self._view.line * whole.width()
-                    painter.drawLine(QPointF(x, target.top()), QPointF(x, target.bottom()))
-                else:
-                    y = whole.top() + self._view.line * whole.height()
-                    painter.drawLine(QPointF(target.left(), y), QPointF(target.right(), y))
-            painter.setClipping(False)
+        draw_label(painter, self.font(), clip, f"{slot + 1}  {content.label}{note}", right=right)
 
     def _draw_loupe(self, painter: QPainter, found: Mapping[int, Place]) -> None:
         assert self._pointer is not None
@@ -465,17 +418,6 @@ class CompareCanvas(QWidget):
         if view != self._view:
             self.set_view(view)
             self.view_changed.emit(view)
-
-
-def _chip(painter: QPainter, box: QRect, words: str) -> None:
-    """Words on a dark rounded ground that every picture lets read."""
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(16, 18, 22, 200))
-    painter.drawRoundedRect(box, 5, 5)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-    painter.setPen(QColor("#f2f4f7"))
-    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
 
 
 def _part(value: float, begin: float, size: float) -> float:

@@ -7,8 +7,8 @@ from typing import Any
 from PySide6.QtCore import Qt, QTimer
 
 from quantvsr.jobs.base import Job
-from quantvsr.preview.keys import FP, GT
 from quantvsr_gui.pages.base import Context, PageController
+from quantvsr_gui.pages.compare.choices import as_view, kept_view, offer_reference, offer_versions
 from quantvsr_gui.pages.compare.page import ComparePage
 from quantvsr_gui.pages.compare.playback import Playback
 from quantvsr_gui.pages.compare.render_control import RenderControl
@@ -159,7 +159,7 @@ class CompareController(PageController):
         self.screen.chosen = as_slots(kept.get("slots"))
         frame = kept.get("frame")
         self.screen.frame = frame if isinstance(frame, int) else 0
-        self.view.canvas.set_view(_view_of(kept))
+        self.view.canvas.set_view(as_view(kept.get("view")))
         self._refill()
 
     def _settings_changed(self, names: frozenset[str]) -> None:
@@ -206,27 +206,16 @@ class CompareController(PageController):
 
     def _fill_slots(self) -> None:
         self._filling = True
-        for slot, choice in enumerate(self.view.slot_choices):
-            choice.clear()
-            choice.addItem("–", "")
-            for version in self.screen.versions.values():
-                choice.addItem(version.label, version.id)
-            choice.setCurrentIndex(max(choice.findData(self.screen.chosen.get(slot, "")), 0))
+        offer_versions(self.view.slot_choices, self.screen.versions, self.screen.chosen)
         self._filling = False
         self._fill_reference()
         self.view.curves.set_references(self.screen.references())
 
     def _fill_reference(self) -> None:
         self._filling = True
-        choice = self.view.reference
-        choice.clear()
-        for slot, version in sorted(self.screen.chosen.items()):
-            choice.addItem(f"{slot + 1}  {self.screen.versions[version].label}", slot)
-        wanted = self.view.canvas.view.reference
-        if choice.findData(wanted) < 0 or self.view.canvas.view.difference == "off":
-            by_id = {version: slot for slot, version in self.screen.chosen.items()}
-            wanted = by_id.get(FP, by_id.get(GT, wanted))
-        choice.setCurrentIndex(max(choice.findData(wanted), 0))
+        view = self.view.canvas.view
+        kept = view.reference if view.difference != "off" else None
+        offer_reference(self.view.reference, self.screen.versions, self.screen.chosen, kept)
         self._filling = False
         self._reference_chosen()
 
@@ -369,7 +358,7 @@ class CompareController(PageController):
             clip=self.view.clip_choice.currentData() or "",
             slots={str(slot): version for slot, version in sorted(self.screen.chosen.items())},
             frame=self.screen.frame,
-            view={name: getattr(view, name) for name in _KEPT},
+            view=kept_view(view),
         )
 
     # Time
@@ -448,25 +437,3 @@ class CompareController(PageController):
         """Ids of the runs that are shown."""
         found = (self.screen.versions[each].run for each in self.screen.chosen.values())
         return [run for run in found if run]
-
-
-_KEPT = (
-    "mode", "zoom", "x", "y", "active", "left", "wipe", "difference", "gain", "reference", "loupe",
-    "vertical",
-)  # fmt: skip
-
-
-def _view_of(kept: dict[str, Any]) -> View:
-    """The view that a project kept; what is not usable takes its default."""
-    value, plain = kept.get("view"), View()
-    if not isinstance(value, dict):
-        return plain
-    usable = {
-        name: value[name]
-        for name in _KEPT
-        if name in value and (name == "zoom" or isinstance(value[name], type(getattr(plain, name))))
-    }
-    try:
-        return replace(plain, **usable) if value.get("mode", "side") in ("side", "wipe", "single") else plain
-    except TypeError:
-        return plain

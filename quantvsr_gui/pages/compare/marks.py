@@ -1,0 +1,70 @@
+"""What is drawn over pictures: labels, the handle of the wipe, the line of the slice."""
+
+from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QPainter, QPen
+
+from quantvsr_gui.pages.compare.place import Place
+
+_MARGIN, _HEIGHT, _PADDING = 8, 24, 16
+_DARK, _LIGHT = QColor(16, 18, 22, 200), QColor("#f2f4f7")
+_SHADOW = QColor(0, 0, 0, 160)
+
+
+def draw_label(
+    painter: QPainter, font: QFont, clip: QRect, text: str, *, right: bool = False, bottom: bool = False
+) -> None:
+    """Words on a dark rounded ground, which every picture lets read, in a corner of `clip`."""
+    bold = QFont(font)
+    bold.setPixelSize(12)
+    bold.setWeight(QFont.Weight.DemiBold)
+    painter.setFont(bold)
+    metrics = painter.fontMetrics()
+    room = clip.width() - 2 * _MARGIN - _PADDING
+    if room < 24:
+        return
+    words = metrics.elidedText(text, Qt.TextElideMode.ElideRight, room)
+    width = metrics.horizontalAdvance(words) + _PADDING
+    left = clip.right() + 1 - _MARGIN - width if right else clip.left() + _MARGIN
+    top = clip.bottom() + 1 - _MARGIN - _HEIGHT if bottom else clip.top() + _MARGIN
+    box = QRect(left, top, width, _HEIGHT)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(_DARK)
+    painter.drawRoundedRect(box, 5, 5)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    painter.setPen(_LIGHT)
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
+
+
+def draw_wipe_handle(painter: QPainter, at: int, box: QRect) -> None:
+    """The line between two versions, with something to take hold of."""
+    for colour, width in ((_SHADOW, 3), (QColor("#ffffff"), 1)):
+        painter.setPen(QPen(colour, width))
+        painter.drawLine(at, box.top(), at, box.bottom())
+    middle = box.center().y()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(QColor("#ffffff"))
+    painter.setPen(QPen(_SHADOW, 1))
+    painter.drawEllipse(QPoint(at, middle), 9, 9)
+    painter.setPen(QPen(QColor("#333333"), 1.5))
+    for side in (-1, 1):
+        painter.drawLine(at + side * 5, middle, at + side * 2, middle - 3)
+        painter.drawLine(at + side * 5, middle, at + side * 2, middle + 3)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+
+def draw_slice_line(painter: QPainter, place: Place, line: float, colour: str, vertical: bool) -> None:
+    """The row or column (0..1) that is followed through time."""
+    whole = place.target()
+    seen = whole.intersected(QRectF(place.box))
+    x, y = whole.left() + line * whole.width(), whole.top() + line * whole.height()
+    ends = (
+        (QPointF(x, seen.top()), QPointF(x, seen.bottom()))
+        if vertical
+        else (QPointF(seen.left(), y), QPointF(seen.right(), y))
+    )
+    painter.setClipRect(place.box)
+    for ink, width in ((_SHADOW, 3.0), (QColor(colour), 1.0)):
+        painter.setPen(QPen(ink, width))
+        painter.drawLine(*ends)
+    painter.setClipping(False)
