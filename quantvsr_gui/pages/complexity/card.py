@@ -116,6 +116,9 @@ class LayerCard(Card):
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inside)
         self.views = QStackedWidget()
+        self.views.setStyleSheet(
+            "QStackedWidget { background: transparent; }"
+        )  # the card's own shines through
         self.views.addWidget(area)
         self.views.addWidget(self._tables())
         self.body.addWidget(self.views, 1)

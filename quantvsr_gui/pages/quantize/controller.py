@@ -321,9 +321,10 @@ class QuantizeController(PageController):
         else:
             page.loss_model.show_history(history)
         names = ", ".join(other.name for other in others)
-        page.key.setText(
+        words = (
             f"Compared with {names}" if names else "Thin: each update. Thick: running mean. Dots: held out."
         )
+        page.key.setText(words if page.views.currentIndex() == 0 else "")
         best, last = history.best, history.last
         start = history.untrained
         gain = f"untrained {start:.3g}" if best is not None and start is not None else ""

@@ -16,6 +16,7 @@ from quantvsr.errors import BadInput
 from quantvsr.files import read_json
 
 TITLES = {"layers": "Layer by layer", "low-rank": "Low-rank branch", "bias": "Bias"}
+SHORT = {"layers": "Layers", "low-rank": "Low rank", "bias": "Bias"}
 Values = NDArray[np.float64]
 
 
@@ -130,7 +131,7 @@ class LossHistory:
         found: list[tuple[int, str, float | None, float | None, float | None]] = []
         for stage, (_, before) in zip(self.stages, self.starts, strict=True):
             held = dict(stage.held_out)
-            title = TITLES.get(stage.name, stage.name)
+            title = SHORT.get(stage.name, stage.name)
             if 0 in held and not before:
                 found.append((0, title, None, held[0], None))
             for step, (loss, rate) in enumerate(zip(stage.losses, stage.rates, strict=False), 1):

@@ -182,6 +182,8 @@ class QuantizePage(Page):
         column.addWidget(self.rate)
         self.loss_model = LossModel()
         self.loss_table = SearchTable(self.loss_model, "Losses")
+        for i, width in enumerate((72, 88, 80, 80)):
+            self.loss_table.view.setColumnWidth(i, width)
         self.views = QStackedWidget()
         self.views.addWidget(charts)
         self.views.addWidget(self.loss_table)

@@ -31,8 +31,8 @@ def test_both_stages_follow_each_other():
     assert [part.tolist() for part in history.held_out()] == [[0, 2, 3], [0.6, 0.45, 0.44]]
     assert history.rates()[1].tolist() == [1e-3, 1e-3, 1e-3, 5e-4]
     assert (history.untrained, history.best, history.last) == (0.6, 0.44, 0.2)
-    assert history.rows()[0] == (0, "Low-rank branch", None, 0.6, None)
-    assert history.rows()[3] == (3, "Low-rank branch", 0.3, None, 1e-3)
+    assert history.rows()[0] == (0, "Low rank", None, 0.6, None)
+    assert history.rows()[3] == (3, "Low rank", 0.3, None, 1e-3)
     assert history.totals == {"low-rank": 4, "bias": 4}
 
 
