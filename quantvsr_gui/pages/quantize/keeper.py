@@ -53,14 +53,19 @@ class RunKeeper(QObject):
             return
         extra = {name: value for name, value in record.extra.items() if name not in ("kept", "psnr_fp")}
         self._project.update_run(run_id, job=job.to_json(), extra=extra, state=RunState.WAITING)
-        self._submit(run_id, job)
+        key = self._key(run_id)
+        crashed = None if key is None else self._handles.get(key)
+        if crashed is not None and crashed.job == job:
+            crashed.retry()  # the one that the window's message offers to continue
+        else:
+            self._submit(run_id, job)
 
     def keep(self, run_id: str, number: int) -> None:
         """End the training of a run at a snapshot and pack it; a job under way is stopped first."""
         key = self._key(run_id)
         if key is None or self._project.run(run_id) is None:
             return
-        handle = self._handles.get(key)
+        handle = self.handle(run_id)
         if handle is not None:
             self._keep[key] = number
             handle.cancel()
@@ -121,7 +126,8 @@ class RunKeeper(QObject):
     def handle(self, run_id: str) -> JobHandle | None:
         """The job that works on a run, or waits."""
         key = self._key(run_id)
-        return None if key is None else self._handles.get(key)
+        found = None if key is None else self._handles.get(key)
+        return found if found is not None and found.state.active else None
 
     # Jobs --------------------------------------------------------------------------------------------------
 

@@ -248,7 +248,11 @@ def test_a_crash_is_continued_with_the_same_job(controller):
     handle = start(controller)
     handle.fail("The engine crashed.", crashed=True)
     assert project.runs[0].state is RunState.FAILED
-    handle.begin()  # the window's message asked for it
+    assert not controller.page.pause_button.isVisible()
+    controller.page.continue_button.click()
+    assert controller.context.engines.work.asked == [("retry", handle)]
+    assert len(controller.context.engines.work.submitted) == 1
+    handle.begin()
     assert project.runs[0].state is RunState.RUNNING
     handle.succeed(RESULT)
     assert project.runs[0].state is RunState.DONE
