@@ -2,10 +2,12 @@
 
 import time
 
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
-from quantvsr_gui.widgets.text import button, label
+from quantvsr_gui.engine import Engine, JobHandle
+from quantvsr_gui.widgets.text import button, duration, label
 
 _MOST_LINES = 5000
 
@@ -46,3 +48,37 @@ class LogPanel(QWidget):
     def content(self) -> str:
         """All lines."""
         return self.text.toPlainText() + "\n"
+
+
+class JobLog(QObject):
+    """Writes down what an engine does: each long job as its command, its warnings, and how it ended.
+
+    Args:
+        engine: Is watched.
+        log: Is written to.
+        quiet: Only what went wrong; for the engine that makes many small looks.
+    """
+
+    def __init__(self, engine: Engine, log: LogPanel, *, quiet: bool) -> None:
+        super().__init__(log)
+        self._engine, self._log, self._quiet = engine, log, quiet
+        self._seen: JobHandle | None = None
+        engine.printed.connect(lambda line: log.add(line, engine.name))
+        engine.crashed.connect(lambda _, reason: log.add(reason, engine.name))
+        engine.changed.connect(self._look)
+
+    def _look(self) -> None:
+        handle = self._engine.current
+        if handle is None or handle is self._seen:
+            return
+        self._seen = handle
+        handle.warned.connect(lambda text: self._add(f"Note: {text}"))
+        handle.failed.connect(lambda reason: self._add(f"{handle.job.name} failed: {reason}"))
+        if self._quiet:
+            return
+        self._add(handle.job.command())
+        handle.cancelled.connect(lambda: self._add(f"{handle.job.name} cancelled"))
+        handle.succeeded.connect(lambda _: self._add(f"{handle.job.name} done in {duration(handle.seconds)}"))
+
+    def _add(self, line: str) -> None:
+        self._log.add(line, self._engine.name)

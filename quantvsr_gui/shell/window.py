@@ -24,7 +24,7 @@ from quantvsr_gui.project import ProjectModel
 from quantvsr_gui.shell import dialogs
 from quantvsr_gui.shell.actions import Action, Actions
 from quantvsr_gui.shell.environment import Environment
-from quantvsr_gui.shell.log import LogPanel
+from quantvsr_gui.shell.log import JobLog, LogPanel
 from quantvsr_gui.shell.menus import Menus, window_actions
 from quantvsr_gui.shell.palette import Palette
 from quantvsr_gui.shell.projects import Projects
@@ -168,7 +168,7 @@ class MainWindow(QMainWindow):
         self.log.close_button.clicked.connect(lambda: self.settings.change(log_shown=False))
         self.settings.changed.connect(self._apply_settings)
         for engine in self.engines.all():
-            engine.printed.connect(lambda line, name=engine.name: self.log.add(line, name))
+            JobLog(engine, self.log, quiet=engine is self.engines.preview)
             engine.crashed.connect(lambda handle, why, engine=engine: self._crashed(engine, handle, why))
             engine.silent.connect(lambda silent, engine=engine: self._silent(engine, silent))
         if self.settings.value.window:
@@ -336,7 +336,6 @@ class MainWindow(QMainWindow):
     # Engines
 
     def _crashed(self, engine, handle, why: str) -> None:
-        self.log.add(why, engine.name)
         if handle is None:
             self.messages.show_message(why, "alert", key="engine")
             return

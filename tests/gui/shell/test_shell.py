@@ -353,6 +353,25 @@ def test_the_log_can_be_saved(open_window, fake_engines, tmp_path: Path) -> None
     assert target.read_text().rstrip().endswith("[work] a library prints this")
 
 
+def test_long_jobs_are_written_down_and_small_ones_only_when_they_fail(window, fake_engines) -> None:
+    for engine in fake_engines.all():
+        for waiting in engine.submitted:
+            waiting.stop()
+        for end in ("succeed", "fail"):
+            handle = engine.submit(InfoJob())
+            handle.begin()
+            engine.changed.emit()
+            engine.changed.emit()
+            handle.warn("The clip is short.")
+            handle.succeed({}) if end == "succeed" else handle.fail("The disk is full.")
+    lines = [line.split(" ", 1)[1] for line in window.log.content().splitlines() if line]
+    note, failed = "Note: The clip is short.", "info failed: The disk is full."
+    work = ["quantvsr info", note, "info done in 0 s", "quantvsr info", note, failed]
+    assert lines == [f"[work] {line}" for line in work] + [
+        f"[preview] {line}" for line in (note, note, failed)
+    ]
+
+
 def test_the_environment_can_be_copied(window, fake_engines) -> None:
     window.show_environment()
     dialog = window.findChild(Environment)
