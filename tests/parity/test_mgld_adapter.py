@@ -63,6 +63,7 @@ def test_recognised_by_keys_whatever_the_names(golden: Golden, folder: Path) -> 
 def test_a_window_is_the_pipeline_on_the_enlarged_frames(golden: Golden, folder: Path) -> None:
     adapter = open_path(folder, CPU)
     side = golden.config.tile * 2
+    assert adapter.default_tile == side
     lq, noise = smallest(adapter, side, side)
     asked: list[None] = []
     out = adapter.upscale_window(lq, noise, 2, lambda: asked.append(None))

@@ -28,6 +28,7 @@ class VSRAdapter(ABC):
         noise_channels: Channels of the noise field at LQ resolution.
         denoiser: The network that is quantized; called with keyword arguments.
         default_steps: Sampling steps.
+        default_tile: Largest side of what the model is given at once, LQ pixels, where the user says nothing.
         default_exclude: Glob patterns of layers that stay in full precision.
         source: Folder or file the model came from.
         device: Where it runs.
@@ -46,6 +47,7 @@ class VSRAdapter(ABC):
     default_exclude: tuple[str, ...]
     source: Path
     device: torch.device
+    default_tile: int = 96
     notes: tuple[str, ...] = ()
     carriers: tuple[torch.dtype, ...] = (torch.float32,)
 

@@ -32,7 +32,7 @@ from quantvsr.methods import get_method
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.progress import Progress
 from quantvsr.serve import resident_memory
-from quantvsr.upscale.engine import DEFAULT_OVERLAP, DEFAULT_TILE
+from quantvsr.upscale.engine import DEFAULT_OVERLAP
 from quantvsr.upscale.plan import make_plan
 
 _EDGE = 32
@@ -232,7 +232,7 @@ def _upscale(job: Job, probe: Probe) -> Sum:
         height, width = piece.size(reader)
         frames = likely_frames(reader) or 1
     adapter = probe.adapter
-    side = job.tile or DEFAULT_TILE
+    side = job.tile or adapter.default_tile
     overlap = DEFAULT_OVERLAP if job.overlap is None else job.overlap
     plan = make_plan(height, width, side, overlap, adapter.size_multiple)
     windows = max(math.ceil((frames - 1) / (adapter.window - 1)), 1)

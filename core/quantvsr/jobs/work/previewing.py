@@ -24,7 +24,7 @@ from quantvsr.preview.keys import BICUBIC, FP, GT, LQ, PLAIN, fingerprint, versi
 from quantvsr.preview.store import ClipFacts, FrameStore, VersionFrames, read_rgb
 from quantvsr.progress import Progress
 from quantvsr.upscale.bicubic import enlarge
-from quantvsr.upscale.engine import DEFAULT_OVERLAP, DEFAULT_TILE, upscale_clip
+from quantvsr.upscale.engine import DEFAULT_OVERLAP, upscale_clip
 
 # Frames read before the wanted ones, in which a cut is found that shifts the windows.
 _BEFORE = 40
@@ -131,7 +131,7 @@ def _pictures(job: PreviewJob, version: str, part: range, stop: int, progress: P
     # One window more than wanted: the last one of what is read may lie off the grid.
     end = min(part.stop + adapter.window, stop)
     with open_clip(place, start=begin, stop=end, frame_rate=job.frame_rate) as reader:
-        side = job.tile or DEFAULT_TILE
+        side = job.tile or adapter.default_tile
         yield from upscale_clip(
             adapter,
             _checked(reader, progress),

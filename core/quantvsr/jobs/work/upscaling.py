@@ -29,7 +29,7 @@ from quantvsr.media.writer import open_writer
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.progress import Progress
 from quantvsr.runtime.registry import candidates
-from quantvsr.upscale.engine import DEFAULT_OVERLAP, DEFAULT_TILE, UpscaleReport, upscale_clip
+from quantvsr.upscale.engine import DEFAULT_OVERLAP, UpscaleReport, upscale_clip
 
 
 def upscale(job: UpscaleJob, progress: Progress) -> UpscaleResult:
@@ -52,7 +52,7 @@ def upscale(job: UpscaleJob, progress: Progress) -> UpscaleResult:
         seconds["prepare"] = time.perf_counter() - began
         began = time.perf_counter()
         parts = PartsFolder(target, _key(job, piece, found))
-        report = UpscaleReport(tile=parts.state.get("tile", job.tile or DEFAULT_TILE))
+        report = UpscaleReport(tile=parts.state.get("tile", job.tile or adapter.default_tile))
         with open_writer(
             target,
             width * adapter.scale,
@@ -160,7 +160,7 @@ def run_model(
         done: Frames at the start of the piece that need not be computed, because they are there already.
     """
     tell_notes(adapter, progress)
-    side = DEFAULT_TILE if tile is None else tile
+    side = adapter.default_tile if tile is None else tile
     shared = min(DEFAULT_OVERLAP, side // 4) if overlap is None else overlap
     total = likely_frames(reader)
     yield from upscale_clip(

@@ -49,6 +49,8 @@ class MGLDAdapter(VSRAdapter):
         self.device = device
         # Low-quality pixels per latent pixel, along one axis.
         self._fold = 2 ** (len(config.vae.ch_mult) - 1) // _SCALE
+        # Anything smaller is extended to the canvas tile.
+        self.default_tile = config.tile * self._fold
         fields = self.window * (2 + self.default_steps)
         self.noise_channels = fields * config.vae.embed_dim // self._fold**2
 
