@@ -1,44 +1,24 @@
 """Behaviour of the Export page."""
 
-import shutil
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtWidgets import QComboBox
 
 from quantvsr.errors import QuantVSRError
 from quantvsr.jobs.base import Job
 from quantvsr.preview.keys import FP
-from quantvsr.project import ClipEntry, ExportRecord, RunState
-from quantvsr_gui.engine import JobHandle
+from quantvsr.project import ClipEntry
 from quantvsr_gui.pages.base import Context, PageController
 from quantvsr_gui.pages.compare.versions import Version, checkpoint_of, first_choice, versions_of
 from quantvsr_gui.pages.export.kinds import CONTAINERS, KINDS, RATED, Kind, Wish
 from quantvsr_gui.pages.export.page import ExportPage
+from quantvsr_gui.pages.export.queue import ExportQueue
 from quantvsr_gui.pages.export.reveal import reveal
-from quantvsr_gui.pages.export.row import ExportRow
 from quantvsr_gui.shell.actions import Action
 from quantvsr_gui.widgets.drop import DropTarget
 
 _QUALITIES = ((4, "nearly lossless"), (14, "very good"), (22, "clean"), (30, "small"), (51, "poor"))
-
-
-@dataclass
-class _Pace:
-    """How fast a job goes, from its own reports: a run that goes on does not begin at 0."""
-
-    begun: float = 0.0
-    first: float = 0.0
-
-    def left(self, fraction: float) -> float | None:
-        now = time.monotonic()
-        if not self.begun:
-            self.begun, self.first = now, fraction
-        done = fraction - self.first
-        return (1 - fraction) * (now - self.begun) / done if done > 0.01 else None
 
 
 class ExportController(PageController):
@@ -54,10 +34,7 @@ class ExportController(PageController):
         """
         super().__init__(page, context)
         self.view = page
-        self._show = show
-        self._rows: dict[str, ExportRow] = {}
-        self._handles: dict[str, JobHandle] = {}
-        self._paces: dict[str, _Pace] = {}
+        self.queue = ExportQueue(page, context, show, self)
         self._versions: dict[str, Version] = {}
         self._filling = False
         self._named = True  # the output's name is ours, not the user's
@@ -74,16 +51,14 @@ class ExportController(PageController):
             tick.toggled.connect(lambda _: self._check())
         page.browse_button.clicked.connect(self.browse)
         page.add_button.clicked.connect(self.add)
-        page.clear_button.clicked.connect(self.clear_finished)
         DropTarget(page.out_row, self._dropped)
         project = context.project
         project.opened.connect(self._opened)
-        project.exports_changed.connect(self._export_changed)
         project.runs_changed.connect(lambda _: self._refill())
         project.settings_changed.connect(lambda names: self._refill() if "clips" in names else None)
         context.actions.add(
             Action("export.add", "Add the export to the queue", self.add, "Run"),
-            Action("export.clear", "Clear finished exports", self.clear_finished, "Run"),
+            Action("export.clear", "Clear finished exports", self.queue.clear_finished, "Run"),
         )
         self._tell_quality()
         self._opened()
@@ -102,16 +77,11 @@ class ExportController(PageController):
         return KINDS[self.view.kind.currentData()]
 
     def _opened(self) -> None:
-        for made in self._rows.values():
-            self.view.remove_row(made)
-        self._rows.clear()
-        self._handles.clear()
+        self.queue.open()
         kept = self.context.project.view("export")
         self._filling = True
         self.view.kind.setCurrentIndex(max(self.view.kind.findData(kept.get("kind")), 0))
         self._filling = False
-        for record in self.context.project.exports:
-            self._add_row(record)
         self._named = True
         self._refill()
         self._kind_chosen()
@@ -330,116 +300,10 @@ class ExportController(PageController):
         # A report reads what is on disk.
         project.save()
         record = project.add_export(project.new_id(self._kind().id, "exports"), name, job)
-        self._start(record.id, job)
+        self.queue.start(record.id, job)
         self._named = True
         self.view.overwrite.setChecked(False)
         self._changed()
-
-    def _start(self, export_id: str, job: Job) -> None:
-        handle = self.context.engines.work.submit(job)
-        self._handles[export_id] = handle
-        self._paces[export_id] = _Pace()
-        set_state = self._set_state
-        handle.started.connect(lambda: self._started(export_id))
-        handle.progressed.connect(
-            lambda fraction, stage, message, payload: self._progressed(export_id, fraction, message)
-        )
-        handle.paused.connect(lambda: set_state(export_id, RunState.PAUSED))
-        handle.resumed.connect(lambda: set_state(export_id, RunState.RUNNING))
-        handle.succeeded.connect(lambda result: self._succeeded(export_id, handle, result))
-        handle.failed.connect(lambda reason: set_state(export_id, RunState.FAILED, message=reason))
-        handle.cancelled.connect(lambda: self._cancelled(export_id))
-
-    def _set_state(self, export_id: str, state: RunState, **more: Any) -> None:
-        if any(record.id == export_id for record in self.context.project.exports):
-            self.context.project.update_export(export_id, state=state, **more)
-
-    def _started(self, export_id: str) -> None:
-        self._paces[export_id] = _Pace()
-        self._set_state(export_id, RunState.RUNNING, message="", result={})
-
-    def _progressed(self, export_id: str, fraction: float, message: str) -> None:
-        made = self._rows.get(export_id)
-        if made is not None:
-            made.progress(fraction, message, self._paces[export_id].left(fraction))
-
-    def _succeeded(self, export_id: str, handle: JobHandle, result: dict[str, Any]) -> None:
-        self._set_state(export_id, RunState.DONE, result=result, seconds=handle.seconds)
-        warnings = result.get("warnings") or ()
-        made = self._rows.get(export_id)
-        if made is not None and warnings:
-            made.say("  ".join([made.message.text() + ".", *map(str, warnings)]))
-
-    def _cancelled(self, export_id: str) -> None:
-        record = self._record(export_id)
-        kept = record is not None and _parts(record).is_dir()
-        text = "Finished parts are kept; Retry goes on from there." if kept else ""
-        self._set_state(export_id, RunState.CANCELLED, message=text)
-
-    def _record(self, export_id: str) -> ExportRecord | None:
-        return next((r for r in self.context.project.exports if r.id == export_id), None)
-
-    def _export_changed(self, export_id: str) -> None:
-        records = {record.id: record for record in self.context.project.exports}
-        for gone in [each for each in self._rows if each not in records]:
-            self.view.remove_row(self._rows.pop(gone))
-        record = records.get(export_id)
-        if record is not None and export_id in self._rows:
-            self._rows[export_id].show_record(record)
-        elif record is not None:
-            self._add_row(record)
-        self._show_count()
-
-    def _add_row(self, record: ExportRecord) -> None:
-        made = self._rows[record.id] = ExportRow(record)
-        made.asked.connect(lambda what, export_id=record.id: self.ask(export_id, what))
-        self.view.add_row(made)
-        self._show_count()
-
-    def _show_count(self) -> None:
-        self.view.show_queue(len(self._rows))
-        done = any(not record.state.active for record in self.context.project.exports)
-        self.view.clear_button.setVisible(done)
-
-    def ask(self, export_id: str, what: str) -> None:
-        """Do what a row's button says."""
-        record, handle = self._record(export_id), self._handles.get(export_id)
-        if record is None:
-            return
-        if what in ("pause", "resume", "cancel") and handle is not None:
-            getattr(handle, what)()
-        elif what == "retry":
-            self._retry(record, handle)
-        elif what == "reveal":
-            self._show(Path(str(record.result.get("out", ""))))
-        elif what == "remove":
-            self._remove(record)
-
-    def _retry(self, record: ExportRecord, handle: JobHandle | None) -> None:
-        if handle is not None:
-            self._set_state(record.id, RunState.WAITING, message="")
-            handle.retry()
-            return
-        # From an earlier start of the app.
-        try:
-            job = record.request()
-        except QuantVSRError as error:
-            self._set_state(record.id, RunState.FAILED, message=str(error))
-            return
-        self._set_state(record.id, RunState.WAITING, message="")
-        self._start(record.id, job)
-
-    def _remove(self, record: ExportRecord) -> None:
-        self._handles.pop(record.id, None)
-        if record.state is not RunState.DONE and (_parts(record) / "plan.json").is_file():
-            shutil.rmtree(_parts(record), ignore_errors=True)
-        self.context.project.remove_export(record.id)
-
-    def clear_finished(self) -> None:
-        """Take from the list what is done."""
-        for record in self.context.project.exports:
-            if record.state is RunState.DONE:
-                self._remove(record)
 
 
 def _fill(
@@ -454,9 +318,3 @@ def _fill(
         choice.addItem(version.label, version.id)
     found = choice.findData(kept) if kept else -1
     choice.setCurrentIndex(found if found >= 0 else max(choice.findData(usual), 0))
-
-
-def _parts(record: ExportRecord) -> Path:
-    """Where the unfinished parts of an export wait."""
-    out = Path(str(dict(record.job.get("settings", {})).get("out") or "none"))
-    return out.with_name(out.name + ".parts")

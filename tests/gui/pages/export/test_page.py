@@ -47,7 +47,7 @@ def add(page):
 
 
 def row(page):
-    return list(page._rows.values())[-1]
+    return list(page.queue.rows.values())[-1]
 
 
 def test_containers_are_those_the_engine_writes():
@@ -164,11 +164,11 @@ def test_an_export_from_waiting_to_done(page, qtbot):
     handle.report(0.25, "upscale", "frame 2 of 8")
     assert row(page).message.text().startswith("25%   frame 2 of 8")
     assert row(page).bar.value() == 250
-    page.ask(record.id, "pause")
+    page.queue.ask(record.id, "pause")
     assert page.context.project.exports[0].state is RunState.PAUSED
     assert not row(page).buttons["resume"].isHidden()
     assert row(page).buttons["pause"].isHidden()
-    page.ask(record.id, "resume")
+    page.queue.ask(record.id, "resume")
     result = {
         "out": record.job["settings"]["out"], "frames": 8, "width": 384, "height": 256, "duration": 0.32,
         "resumed": 0, "warnings": ["The cover picture is left out."],
@@ -180,16 +180,16 @@ def test_an_export_from_waiting_to_done(page, qtbot):
     assert "cover picture" in row(page).message.text()
     qtbot.mouseClick(row(page).buttons["reveal"], Qt.MouseButton.LeftButton)
     assert page.shown_folders == [Path(result["out"])]
-    page.clear_finished()
+    page.queue.clear_finished()
     assert page.context.project.exports == ()
     assert page.view.empty.isVisible()
 
 
 def test_time_left_counts_from_where_it_began(page, monkeypatch):
-    from quantvsr_gui.pages.export import controller
+    from quantvsr_gui.pages.export import queue
 
     now = [100.0]
-    monkeypatch.setattr(controller.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(queue.time, "monotonic", lambda: now[0])
     handle, _ = add(page)
     handle.begin()
     handle.report(0.5, "upscale", "going on at frame 5")
@@ -204,17 +204,17 @@ def test_a_failed_export_is_retried_and_a_cancelled_one_keeps_its_parts(page):
     handle.fail("The engine stopped unexpectedly.", crashed=True)
     assert row(page).state.text() == "Failed"
     assert row(page).message.text() == "The engine stopped unexpectedly."
-    page.ask(record.id, "retry")
+    page.queue.ask(record.id, "retry")
     assert ("retry", handle) in page.context.engines.work.asked
     assert page.context.project.exports[0].state is RunState.WAITING
     handle.begin()
     parts = Path(record.job["settings"]["out"] + ".parts")
     parts.mkdir(parents=True)
     (parts / "plan.json").write_text("{}")
-    page.ask(record.id, "cancel")
+    page.queue.ask(record.id, "cancel")
     assert row(page).state.text() == "Cancelled"
     assert "Retry goes on" in row(page).message.text()
-    page.ask(record.id, "remove")
+    page.queue.ask(record.id, "remove")
     assert not parts.exists()
     assert page.context.project.exports == ()
 
@@ -224,20 +224,23 @@ def test_an_interrupted_export_of_yesterday_can_go_on(page, qtbot, context):
     context.project.update_export(record.id, state=RunState.INTERRUPTED)
     again = ExportController(ExportPage(), context)
     qtbot.addWidget(again.page)
-    assert again._rows[record.id].state.text() == "Interrupted"
-    again.ask(record.id, "retry")
+    assert again.queue.rows[record.id].state.text() == "Interrupted"
+    again.queue.ask(record.id, "retry")
     assert context.engines.work.submitted[-1].job == record.request()
 
 
 def test_results_that_came_while_another_project_is_open_do_no_harm(page, context, tmp_path):
     from quantvsr.project import Project
 
-    handle, _ = add(page)
+    handle, record = add(page)
     context.project.open(Project.create(tmp_path / "other.qvsr"))
+    assert ("cancel", handle) in context.engines.work.asked
+    # The other project has an export of the same id.
+    context.project.add_export(record.id, "other", UpscaleJob(clip="x"))
     handle.begin()
     handle.report(0.5, "", "late")
     handle.succeed({"out": "x", "frames": 1, "width": 1, "height": 1, "duration": 1.0, "resumed": 0})
-    assert context.project.exports == ()
+    assert [export.state for export in context.project.exports] == [RunState.WAITING]
 
 
 def test_a_dropped_folder_is_where_it_goes(page, tmp_path):

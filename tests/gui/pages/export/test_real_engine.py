@@ -67,7 +67,7 @@ def test_a_preview_an_export_killed_in_the_middle_and_the_rest_of_it(qtbot, real
     qtbot.waitUntil(lambda: state() is RunState.FAILED, timeout=WAIT)
     assert first.is_file()
     assert not out.exists()
-    export.ask(record, "retry")
+    export.queue.ask(record, "retry")
     qtbot.waitUntil(lambda: state() is RunState.DONE, timeout=WAIT)
     result = real.project.exports[0].result
     assert 8 <= result["resumed"] < FRAMES
@@ -75,4 +75,4 @@ def test_a_preview_an_export_killed_in_the_middle_and_the_rest_of_it(qtbot, real
     assert result["duration"] == pytest.approx(FRAMES / 25, abs=0.02)
     assert out.is_file()
     assert not first.parent.exists()
-    assert f"{FRAMES} frames of 32x32" in export._rows[record].message.text()
+    assert f"{FRAMES} frames of 32x32" in export.queue.rows[record].message.text()
