@@ -12,6 +12,7 @@ from quantvsr.calibration.snapshot_list import list_snapshots
 from quantvsr.errors import BadInput, BadModel, Cancelled, DiskFull
 from quantvsr.jobs import AnalyzeJob, QuantizeJob, UpscaleJob, run
 from quantvsr.jobs.options import Bits
+from quantvsr.jobs.work import analysis as analysis_module
 from quantvsr.jobs.work import clips as clips_module
 from quantvsr.jobs.work.machine import execution_backends
 from quantvsr.jobs.work.quantization import checkpoint_file
@@ -132,6 +133,23 @@ def test_every_method_makes_a_checkpoint_that_runs(model, clip, tmp_path, method
 
 def test_plain_minmax_needs_no_clips(model, tmp_path):
     assert run(job(model, tmp_path / "q", method="maxmin")).layers == 3
+
+
+def test_what_an_analysis_measured_is_not_measured_again(finished, tmp_path, monkeypatch):
+    model, clip = finished.model, finished.clip
+    run(AnalyzeJob(clips=(str(clip),), out=str(tmp_path / "a"), model=str(model)))
+    calls = []
+    observe = analysis_module.observe
+    monkeypatch.setattr(
+        analysis_module, "observe", lambda *args, **more: calls.append(1) or observe(*args, **more)
+    )
+    again = run(job(model, tmp_path / "q", clip, analysis=str(tmp_path / "a")))
+    assert not calls
+    assert content(again.checkpoint) == content(finished.checkpoint)
+    # Of other layers it is measured anew.
+    other = run(job(model, tmp_path / "p", clip, analysis=str(tmp_path / "a"), exclude=("mlp",)))
+    assert calls
+    assert other.layers == 2
 
 
 def test_ranks_can_be_given(model, clip, tmp_path):

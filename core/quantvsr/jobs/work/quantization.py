@@ -1,5 +1,6 @@
 """From a model to a checkpoint: analysis, refinement, bias alignment, packing."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from quantvsr.calibration.refine_config import RefineConfig
 from quantvsr.calibration.results import RefineResult
 from quantvsr.calibration.samples import SampleStore
 from quantvsr.errors import BadInput, BadModel
-from quantvsr.files import atomic_json, make_folder, remove
+from quantvsr.files import atomic_json, atomic_path, make_folder, remove
 from quantvsr.jobs.presets import preset
 from quantvsr.jobs.quantize import QuantizeJob, QuantizeResult
 from quantvsr.jobs.settings import MethodSettings
@@ -74,6 +75,7 @@ def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
         shared = make_folder(Path(job.analysis).expanduser() / "work")
         first, whole = progress.stage("analyze", 0.0, 0.15), progress.stage("", 0.15, 1.0)
         recorded = run_recording(job, clips, shared / "samples", Ledger(shared), first)
+        _take_statistics(shared.parent, folder)
     done = run_quantization(job, clips, folder, ledger, whole, ranks, recorded, job.stop_at)
     figures = done.figures
     return QuantizeResult(
@@ -91,6 +93,15 @@ def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
         peak_memory=peak_memory(device).ram or 0,
         execution=SIMULATED,
     )
+
+
+def _take_statistics(analysis: Path, folder: Path) -> None:
+    """Copy what an analysis measured of the layers; the ledger uses it only where it fits this job."""
+    for name in ("complexity.npz", "work/observe.stage.json"):
+        source, target = analysis / name, folder / name
+        if source.is_file() and not target.exists():
+            with atomic_path(target) as temporary:
+                shutil.copyfile(source, temporary)
 
 
 def forget(work: Path) -> None:
