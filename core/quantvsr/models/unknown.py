@@ -117,7 +117,7 @@ def _folder(path: Path, known: str) -> str:
     files = weight_files(path)
     if not files:
         return f"{path} holds no weight files; choose the folder or file of a model ({known})."
-    return _file(files[0], known) if len(files) == 1 else f"{path} holds no model known here ({known})."
+    return _file(files[0], known)
 
 
 def _file(path: Path, known: str) -> str:

@@ -62,14 +62,13 @@ def weights_of(folder: Path, part: str) -> Path:
     return min(found, key=lambda file: (".safetensors" not in file.name, file.name.count("."), file.name))
 
 
-def load_network(kind: type[Network], folder: Path, part: str, **changes: object) -> Network:
+def load_network(kind: type[Network], folder: Path, part: str) -> Network:
     """A network with its weights, in single precision on the processor, in evaluation mode.
 
     Args:
         kind: A network of diffusers.
         folder: The pipeline's folder.
         part: Its folder in there.
-        changes: Settings that differ from the part's own.
 
     Raises:
         BadModel: Description or weights are missing, of another class, or do not fit together.
@@ -81,7 +80,7 @@ def load_network(kind: type[Network], folder: Path, part: str, **changes: object
     file = weights_of(folder, part)
     try:
         with torch.device("meta"):
-            network = cast(Any, kind).from_config({**config, **changes})
+            network = cast(Any, kind).from_config(config)
     except (TypeError, ValueError) as error:
         raise BadModel(f"{folder / part} describes no usable {kind.__name__} ({error}).") from error
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
