@@ -120,8 +120,9 @@ def _shards(index: Path) -> list[Path]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadModel(f"{index} is not a list of shards ({error}); get it again.") from error
     for name in names:
-        # A name that leads elsewhere is not a shard.
-        if Path(name).name != name or not (index.parent / name).is_file():
+        # A name that leads elsewhere, or to a list, is not a shard.
+        plain = Path(name).name == name and Path(name).suffix in SUFFIXES
+        if not plain or not (index.parent / name).is_file():
             raise BadModel(f"{index.parent} lacks the shard {name} that {index.name} lists; get it as well.")
     return [index.parent / name for name in names]
 

@@ -105,6 +105,7 @@ def hostile(folder: Path) -> dict[str, str]:
     (folder / "empty.ckpt").touch()
     (folder / "x.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../secret.bin"}}))
     (folder / "y.bin.index.json").write_text("[]")
+    (folder / "z.bin.index.json").write_text(json.dumps({"weight_map": {"a": "z.bin.index.json"}}))
     return {
         "zip.ckpt": r"asks to run (posix|nt)\.mkdir",
         "legacy.pt": r"asks to run (posix|nt)\.mkdir",
@@ -115,6 +116,7 @@ def hostile(folder: Path) -> dict[str, str]:
         "empty.ckpt": "not a complete weight file",
         "x.safetensors.index.json": r"lacks the shard \.\./secret\.bin",
         "y.bin.index.json": "not a list of shards",
+        "z.bin.index.json": r"lacks the shard z\.bin\.index\.json",
     }
 
 
@@ -134,7 +136,7 @@ def test_hostile_and_broken_files_are_refused_by_name(tmp_path: Path) -> None:
 def test_broken_files_beside_a_model_do_no_harm(tmp_path: Path) -> None:
     folder = write_tiny_mgld(tmp_path / "m")
     hostile(folder)
-    for name in ("x.safetensors.index.json", "y.bin.index.json"):
+    for name in ("x.safetensors.index.json", "y.bin.index.json", "z.bin.index.json"):
         (folder / name).unlink()
     assert recognise(folder).family == "mgld"
     (folder / MAIN).unlink()
