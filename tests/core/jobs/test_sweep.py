@@ -208,3 +208,13 @@ def test_a_single_frame_has_no_figures_over_time_but_all_others(model, make_clip
     figures = read(tmp_path / "s")["entries"][1]["clips"]["single"]["figures"]
     assert figures["warp_error"] is None
     assert figures["psnr_gt"] > 5 and figures["psnr_fp"] > 5
+
+
+def test_another_name_of_the_same_device_is_no_other_model(model, scene, tmp_path):
+    out = tmp_path / "sweep"
+    run(job(model, out, scene, methods=("maxmin",), device="cpu"))
+    told = Told()
+    run(job(model, out, scene, methods=("maxmin",), device="cpu:0"), told)
+    assert len(list((out / "models").iterdir())) == 1
+    # No frame was computed again.
+    assert not any(", frame" in text for text in told.messages)

@@ -3,7 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -248,12 +248,13 @@ class _Sweep:
 
     def _cell(self, method: str, bits: Bits) -> str:
         """Method, bits and a hash of everything that decides the model."""
-        job = self._method_job(method, bits)
+        # Not the device's name: `auto`, `cuda` and `cuda:1` are the same to a result.
+        device = choose_device(self.job.device).type
+        job = replace(self._method_job(method, bits), device=device)
         recipe = get_method(method).recipe
         decides = {
             "job": job.settings_hash(),
             "model": source_hash(job.model),
-            "device": choose_device(job.device).type,
             "layer": layer_config(method, bits).to_json(),
             "recipe": recipe.to_json(),
             "budget": training_budget(job).to_json(),
