@@ -20,6 +20,9 @@ from quantvsr.runtime.planar import Planar
 _CHUNK = 8 * 2**20
 """Bytes of float32 values that are coded at once: they stay in the processor's cache."""
 
+_ROWS = 256
+"""Fewer rows at once do not pay for the calls."""
+
 _CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {2: F.conv2d, 3: F.conv3d}
 _FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
@@ -92,14 +95,13 @@ class _OneDnnLayer(PreparedLayer):
         # A copy: the storage may belong to the layer, which is to be freed.
         self.register_buffer(name, None if value is None else value.detach().clone(), persistent=False)
 
-    def _finished(self, rows: Tensor, kind: torch.dtype) -> Tensor:
-        """Rows (..., O') with the corrections of the additional outputs, in the type of the result."""
-        if self.rest is not None:
-            out = self.geometry.out_channels
-            flat = rows.reshape(-1, self.outputs)
-            rest = self.rest.to(rows.dtype)
-            rows = torch.addmm(flat[:, :out], flat[:, out:], rest).view(*rows.shape[:-1], out)
-        return rows.to(kind if self.keep_dtype else torch.float32)
+    def _corrected(self, rows: Tensor) -> Tensor:
+        """From (..., O') to (..., O): what the additional outputs say is added to the others."""
+        if self.rest is None:
+            return rows
+        out, flat = self.geometry.out_channels, rows.reshape(-1, self.outputs)
+        found = torch.addmm(flat[:, :out], flat[:, out:], self.rest.to(rows.dtype))
+        return found.view(*rows.shape[:-1], out)
 
     def _empty(self, x: Tensor) -> Tensor:
         return self.geometry.apply(x, x.new_zeros(self.weight_shape), None)
@@ -129,12 +131,23 @@ class OneDnnLinear(_OneDnnLayer):
         unbatched = dims > 0 and x.ndim == dims + 1
         rows = x[None] if unbatched else x
         rows = rows.movedim(1, -1) if dims else rows
-        y = self._rows(rows.to(self.carrier).contiguous(), x.dtype)
+        y = self._pieces(rows.to(self.carrier).contiguous(), x.dtype if self.keep_dtype else torch.float32)
         y = y.movedim(-1, 1) if dims else y
         return y[0] if unbatched else y
 
-    def _rows(self, rows: Tensor, kind: torch.dtype) -> Tensor:
-        """From (..., C) to (..., O)."""
+    def _pieces(self, rows: Tensor, kind: torch.dtype) -> Tensor:
+        """From (..., C) to (..., O) of a type: as many rows at once as stay in the cache, where possible."""
+        flat = rows.view(-1, rows.shape[-1])
+        size = max(_ROWS, _CHUNK // (4 * max(flat.shape[1], self.outputs)))
+        if self.granularity != "token" or len(flat) <= size:
+            return self._rows(rows).to(kind)
+        found = torch.empty(len(flat), self.geometry.out_channels, dtype=kind)
+        for start in range(0, len(flat), size):
+            found[start : start + size] = self._rows(flat[start : start + size])
+        return found.view(*rows.shape[:-1], -1)
+
+    def _rows(self, rows: Tensor) -> Tensor:
+        """From (..., C) to (..., O), float32."""
         assert self.second is not None
         features = self.encoder.features(rows)
         values = self.encoder.values(rows, features)
@@ -160,7 +173,7 @@ class OneDnnLinear(_OneDnnLayer):
         assert total is not None
         columns.append(total.new_ones(count, 1))
         total.addmm_(torch.cat(columns, 1), self.second)
-        return self._finished(total.view(*rows.shape[:-1], self.outputs), kind)
+        return self._corrected(total.view(*rows.shape[:-1], self.outputs))
 
 
 class OneDnnConvolution(_OneDnnLayer):
@@ -212,7 +225,8 @@ class OneDnnConvolution(_OneDnnLayer):
         """Apply the layer to (N, C, positions...), with or without N."""
         if not x.numel():
             return self._empty(x)
-        kind, unbatched = x.dtype, x.ndim == self.geometry.dims + 1
+        kind = x.dtype if self.keep_dtype else torch.float32
+        unbatched = x.ndim == self.geometry.dims + 1
         x = x[None] if unbatched else x
         if self.pads_before:
             x, _ = self.geometry.pad(x)
@@ -223,7 +237,7 @@ class OneDnnConvolution(_OneDnnLayer):
         if self.by_position and low_rank is not None:
             # A sum of two types takes longer than a conversion and a sum of one.
             out = out.add_(low_rank.float())
-        y = self.plan.unfold(self._finished(out, kind), x)
+        y = self.plan.unfold(self._corrected(out).to(kind), x)
         return y[0] if unbatched else y
 
     def _low_rank(self, rows: Tensor, features: Tensor | None) -> Tensor | None:
