@@ -123,7 +123,7 @@ def groups(content: Content) -> dict[str, list[str]]:
     seen = [clip["id"] for clip in content["clips"] if clip["learned"]]
     found = {
         "clips that calibration has not seen": unseen,
-        "the bundled clips, which calibration learns from": seen,
+        "bundled clips, which calibration learns from": seen,
     }
     return {title: names for title, names in found.items() if names}
 
@@ -135,7 +135,7 @@ def main_tables(content: Content) -> str:
         entries = [entry for entry in content["entries"] if entry["bits"] == bits]
         for group, clips in groups(content).items():
             truth = sum(clip["has_gt"] for clip in content["clips"] if clip["id"] in clips)
-            parts.append(f"{bits}, mean over {len(clips)} of {group} ({truth} with ground truth):")
+            parts.append(f"{bits}, mean over {len(clips)} {group} ({truth} with ground truth):")
             parts.append(table(content, entries, clips, title=bits))
     return "\n\n".join(parts)
 
@@ -201,7 +201,8 @@ def bars(content: Content) -> str:
         ):
             found = {name: value(entry, clips) for name, entry in entries.items()}
             known = {name: v for name, v in found.items() if v is not None}
-            if not known:
+            if "quantvsr" not in known:
+                lines.append(f"- not run: {title}, {group}")
                 continue
             winner = better(known, key=lambda name: known[name])
             lines.append(_line(winner == "quantvsr", f"first in {title}, {group}", f"first is {winner}"))
