@@ -8,7 +8,7 @@ from quantvsr.errors import BadInput
 from quantvsr.quant import activations
 from quantvsr.quant.config import LayerQuantConfig, default, reference
 from quantvsr.quant.layers import DualBranchLayer
-from quantvsr.runtime import onednn
+from quantvsr.runtime import onednn, onednn_layers
 from quantvsr.runtime.encoding import Encoder
 from quantvsr.runtime.integer_weight import fits
 from quantvsr.runtime.onednn import BACKEND
@@ -178,6 +178,16 @@ def test_not_a_number_is_refused_with_the_name_of_the_layer() -> None:
 def test_no_positions_at_all() -> None:
     layer, x = frozen("conv2d", default())
     assert BACKEND.prepare(layer, torch.float32)(x[:0]).shape == (0, 12, 8, 6)
+
+
+@pytest.mark.parametrize("kind", ["linear", "conv2d", "conv2d, 1x1"])
+def test_pieces_give_the_whole(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn_layers, "_CHUNK", 1)
+    monkeypatch.setattr(onednn_layers, "_ROWS", 5)
+    layer, x = frozen(kind, default())
+    assert error(layer, x) < 1e-5
+    layer, x = frozen(kind, default().replace(activation_granularity="tensor"))
+    assert error(layer, x) < 1e-5
 
 
 def test_nothing_holds_on_to_the_full_precision_weight() -> None:
