@@ -47,6 +47,7 @@ class EngineProcess(QObject):
         self._buffer = b""
         self._errors = ""
         self._ending = False
+        self._under_way: set[str] = set()
         self._cancelling = ""
         self._heard = 0.0
         self._is_silent = False
@@ -73,8 +74,14 @@ class EngineProcess(QObject):
             self._start()
         if self._process is None:
             return
-        if "cancel" in request and not self._cancelling and self._deadline is not None:
-            self._cancelling = str(request["cancel"])
+        if "run" in request:
+            self._under_way.add(str(request["run"]))
+        if "cancel" in request:
+            job = str(request["cancel"])
+            # A job may have ended while the request was on its way: the next one must not suffer for it.
+            if job not in self._under_way or self._cancelling or self._deadline is None:
+                return
+            self._cancelling = job
             self._deadline.start()
         self._process.write(json.dumps(request, ensure_ascii=False).encode() + b"\n")
 
@@ -105,6 +112,7 @@ class EngineProcess(QObject):
 
     def _start(self) -> None:
         self._buffer, self._errors, self._ending, self._cancelling = b"", "", False, ""
+        self._under_way.clear()
         self._process = QProcess(self)
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.readyReadStandardError.connect(self._read_errors)
@@ -131,10 +139,12 @@ class EngineProcess(QObject):
         if self._is_silent:
             self._is_silent = False
             self.silent.emit(False)
-        if isinstance(message, Succeeded | Failed) and message.job == self._cancelling:
-            self._cancelling = ""
-            if self._deadline is not None:
-                self._deadline.stop()
+        if isinstance(message, Succeeded | Failed):
+            self._under_way.discard(message.job)
+            if message.job == self._cancelling:
+                self._cancelling = ""
+                if self._deadline is not None:
+                    self._deadline.stop()
         self.told.emit(message)
 
     def _read_errors(self) -> None:

@@ -124,7 +124,7 @@ class Projects(QObject):
     def save_as(self, folder: Path) -> bool:
         """Copy the project, with what has not been saved, and go on with the copy."""
         project = self._model.project
-        if project is None:
+        if project is None or self._held():
             return False
         self._model.save()
         try:

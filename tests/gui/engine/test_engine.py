@@ -117,6 +117,21 @@ def test_cancel_acts_within_two_seconds(qtbot: QtBot, engine: Engine, kind: str)
     assert run(qtbot, engine.submit(job("good"))) is JobState.DONE
 
 
+def test_a_cancel_that_comes_too_late_does_not_end_the_next_job(qtbot: QtBot, engine: Engine) -> None:
+    first = engine.submit(job("good"))
+    assert run(qtbot, first) is JobState.DONE
+    process = engine.process_id
+    second = engine.submit(job("obedient"))
+    with qtbot.waitSignal(second.progressed, timeout=30_000):
+        pass
+    # As it is when the answer was read but has not reached the window.
+    engine._send.emit({"cancel": first.number})
+    qtbot.wait(CANCEL_WITHIN_MS + 300)
+    assert (second.state, engine.process_id) == (JobState.RUNNING, process)
+    second.cancel()
+    assert run(qtbot, second) is JobState.CANCELLED
+
+
 def test_a_waiting_job_is_cancelled_at_once(qtbot: QtBot, engine: Engine) -> None:
     first, second = engine.submit(job("obedient")), engine.submit(job("good"))
     with qtbot.waitSignal(first.progressed, timeout=30_000):
