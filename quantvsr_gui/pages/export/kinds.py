@@ -14,6 +14,7 @@ from quantvsr.jobs.upscale import UpscaleJob
 from quantvsr.preview.keys import FP
 from quantvsr.project import ClipEntry, Settings
 from quantvsr_gui.pages.compare.versions import Version
+from quantvsr_gui.widgets.text import size as size_text
 
 CODECS = {
     "h264": "H.264",
@@ -223,7 +224,7 @@ def told(job: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         content = result["content"]
         bits, size = content["effective_bits"], content["bytes"]["file"]
         weights = f"{bits['all']:.2f} effective bits a weight ({bits['codes']:.2f} of them codes)"
-        return f"{size / 1e6:.2f} MB, {weights}, runs here as: {' / '.join(content['execution'])}"
+        return f"{size_text(size)}, {weights}, runs here as: {' / '.join(content['execution'])}"
     if "frames" in result:
         parts = [f"{result['frames']} frames of {result['width']}x{result['height']}"]
         if result.get("duration") is not None:
@@ -231,7 +232,7 @@ def told(job: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         text = ", ".join(parts) + ", counted in the file"
         return text + (f"; went on after frame {result['resumed']}" if result.get("resumed") else "")
     if "size" in result:
-        return f"{result['size'] / 1e6:.1f} MB"
+        return size_text(result["size"])
     return ""
 
 

@@ -152,3 +152,17 @@ def test_keys_follow_content_not_place(make_clip, model, tmp_path):
         file.seek(-1, 2)
         file.write(b"x")
     assert fingerprint(str(big)) != before
+
+
+def test_low_bit_frames_are_those_of_the_whole_run_too(finished, tmp_path):
+    settings = {"clip": str(finished.clip), "model": str(finished.model)}
+    versions = (str(finished.folder),)
+    result = run(PreviewJob(**settings, versions=versions, out=str(tmp_path), start=2, frames=2))
+    assert isinstance(result, PreviewResult)
+    whole = tmp_path / "whole"
+    run(UpscaleJob(**settings, checkpoint=str(finished.folder), out=str(whole), codec="png"))
+    with open_clip(whole) as reader:
+        pictures = [np.rint(frame.rgb * 255).astype(np.uint8) for frame in reader]
+    found = frames_of(result, str(finished.checkpoint))
+    assert list(found) == [2, 3]
+    assert all(np.array_equal(picture, pictures[index]) for index, picture in found.items())
