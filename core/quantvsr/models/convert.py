@@ -11,6 +11,7 @@ from quantvsr.errors import BadInput
 from quantvsr.files import atomic_json, atomic_path
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.models.mgld.files import CONTEXT_FILE, CONTEXT_KEY
+from quantvsr.models.mgld.flow import RaftFlow
 
 Writer = Callable[[Any, Path, torch.dtype], None]
 
@@ -56,6 +57,10 @@ def _x4(adapter: Any, folder: Path, dtype: torch.dtype) -> None:
 
 def _stablevsr(adapter: Any, folder: Path, dtype: torch.dtype) -> None:
     _with_text(adapter, folder, "StableVSRPipeline", dtype, controlnet=adapter.controlnet)
+    if isinstance(adapter.flow, RaftFlow):
+        # Some of its layers have two names; each needs memory of its own in the file.
+        state = {name: value.cpu().clone() for name, value in adapter.flow.network.state_dict().items()}
+        save_file(state, folder / "raft.safetensors")
 
 
 def _with_text(adapter: Any, folder: Path, class_name: str, dtype: torch.dtype, **more: Any) -> None:

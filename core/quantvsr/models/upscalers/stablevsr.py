@@ -17,14 +17,15 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
 from quantvsr.errors import BadModel
-from quantvsr.models.mgld.flow import DisFlow, FlowEstimator
+from quantvsr.models.mgld.checkpoint import Part, load_parts, on_meta
+from quantvsr.models.mgld.flow import DisFlow, FlowEstimator, RaftFlow
 from quantvsr.models.mgld.motion import resize_flow, warp
+from quantvsr.models.mgld.raft import Raft
 from quantvsr.models.upscalers.base import Call, ImageUpscaler
 from quantvsr.models.upscalers.parts import load_network, load_scheduler
 from quantvsr.models.upscalers.sd_x4 import LICENCE, NOISE_LEVEL, SCALING
 from quantvsr.models.upscalers.text import empty_prompt
-
-_FLOW_NOTE = "Motion comes from OpenCV DIS flow; the published StableVSR uses RAFT."
+from quantvsr.models.weights import read_shapes, read_tensors, weight_files, with_prefix
 
 
 class StableVSRDenoiser(nn.Module):
@@ -77,9 +78,11 @@ class StableVSRAdapter(ImageUpscaler):
     ) -> None:
         scheduler, self.low_res_scheduler = schedulers
         denoiser = StableVSRDenoiser(unet).to(device)
-        super().__init__(denoiser, scheduler, source, device, (LICENCE, _FLOW_NOTE, *notes))
+        self.flow = flow or DisFlow()
+        motion = f"Motion comes from {self.flow.title}."
+        super().__init__(denoiser, scheduler, source, device, (LICENCE, motion, *notes))
         self.controlnet, self.vae = cast(Any, controlnet).to(device), cast(Any, vae).to(device)
-        self.context, self.flow = context.to(device), flow or DisFlow()
+        self.context = context.to(device)
         self.scale = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.noise_channels = 3 + self.vae.config.latent_channels
 
@@ -184,6 +187,23 @@ def open_folder(path: Path, device: torch.device) -> StableVSRAdapter:
         )
     notes = (note,) if note is not None else ()
     context = empty_prompt(path)
+    flow = raft_in(path, device)
     return StableVSRAdapter(
-        unet, controlnet, vae, (scheduler, low_res_scheduler), context, path, device, notes
+        unet, controlnet, vae, (scheduler, low_res_scheduler), context, path, device, notes, flow
     )
+
+
+def raft_in(folder: Path, device: torch.device) -> FlowEstimator | None:
+    """RAFT, where its weights lie in a folder.
+
+    Raises:
+        BadModel: They are damaged or incomplete.
+    """
+    for file in weight_files(folder):
+        shapes = read_shapes(file)
+        prefix = with_prefix(shapes, "module.")
+        if f"{prefix}fnet.conv1.weight" in shapes:
+            network = on_meta(Raft)
+            load_parts(read_tensors(file), [Part(prefix, network)], str(file))
+            return RaftFlow(network.to(device))
+    return None

@@ -12,7 +12,9 @@ from quantvsr.calibration.observe import observe
 from quantvsr.calibration.store import Sample
 from quantvsr.errors import BadModel
 from quantvsr.models.convert import convert
+from quantvsr.models.mgld.flow import RaftFlow
 from quantvsr.models.mgld.motion import warp
+from quantvsr.models.mgld.raft import Raft
 from quantvsr.models.registry import open_model, recognise
 from quantvsr.models.upscalers.stablevsr import StableVSRAdapter
 from quantvsr.quant.config import default
@@ -163,3 +165,14 @@ def test_converted_it_is_the_same(folder: Path, tmp_path: Path) -> None:
     assert isinstance(again, StableVSRAdapter)
     again.flow = adapter.flow
     assert torch.allclose(again.upscale_window(lq, noise, 1), expected, atol=1e-5)
+
+
+def test_raft_is_taken_where_its_weights_lie_in_the_folder(folder: Path) -> None:
+    assert any("DIS flow" in note for note in open_model(folder).notes)
+    torch.save({f"module.{k}": v for k, v in Raft().state_dict().items()}, folder / "raft-things.pth")
+    adapter = open_model(folder)
+    assert isinstance(adapter, StableVSRAdapter)
+    assert isinstance(adapter.flow, RaftFlow)
+    assert "Motion comes from RAFT." in adapter.notes
+    convert(adapter, folder.parent / "new")
+    assert open_model(folder.parent / "new").notes == adapter.notes
