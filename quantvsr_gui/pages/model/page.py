@@ -35,7 +35,7 @@ class ModelPage(Page):
         self.table_card.body.addWidget(self.table, 1)
         self.table_card.body.addWidget(self.summary)
         header = self.table.view.horizontalHeader()
-        for column, width in ((NAME, 224), (KIND, 80), (SHAPE, 152), (PARAMETERS, 104), (MACS, 88)):
+        for column, width in ((NAME, 216), (KIND, 80), (SHAPE, 168), (PARAMETERS, 104), (MACS, 88)):
             header.resizeSection(column, width)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Interactive)
         self.body.addWidget(self.table_card, 1)

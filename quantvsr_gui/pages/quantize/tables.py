@@ -26,7 +26,7 @@ RUN_COLUMNS = (
     "Time",
     "Made",
 )
-RUN_WIDTHS = (112, 76, 80, 68, 64, 80, 76, 96, 68, 96, 112, 100)
+RUN_WIDTHS = (104, 76, 80, 64, 76, 80, 76, 96, 68, 96, 112, 100)
 
 
 class RunsModel(RowsModel):
