@@ -218,3 +218,25 @@ def test_another_name_of_the_same_device_is_no_other_model(model, scene, tmp_pat
     assert len(list((out / "models").iterdir())) == 1
     # No frame was computed again.
     assert not any(", frame" in text for text in told.messages)
+
+
+def test_metrics_that_cannot_be_computed_are_named_and_the_rest_goes_on(model, scene, tmp_path, monkeypatch):
+    from quantvsr.jobs.work import sweeping
+    from quantvsr.metrics import MissingMetric, get_metric
+
+    class Absent:
+        needs = frozenset({"package"})
+
+        def make(self):
+            raise MissingMetric("LPIPS is left out: install it.")
+
+    monkeypatch.setattr(
+        sweeping, "get_metric", lambda name: Absent() if name == "lpips" else get_metric(name)
+    )
+    told = Told()
+    run(job(model, tmp_path / "s", scene, methods=("maxmin",), metrics=("psnr", "lpips", "layer_snr")), told)
+    left_out = [text for text in told.warnings if "left out" in text]
+    assert len(left_out) == 2 and "LPIPS" in left_out[0] and "measured on layers" in left_out[1]
+    assert list(read(tmp_path / "s")["metrics"]) == ["psnr"]
+    with pytest.raises(BadInput, match="None of the metrics"):
+        run(job(model, tmp_path / "t", scene, methods=("maxmin",), metrics=("lpips",)))

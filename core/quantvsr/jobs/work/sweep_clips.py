@@ -169,7 +169,7 @@ def prepare_clip(
                     stored[number] = np.rint(frame.rgb * 65535)
             stored.flush()
             del stored
-        return {"seconds": report.seconds, "tile": report.tile, "overlap": report.overlap}
+        return {"seconds": round(report.model_seconds, 3), "tile": report.tile, "overlap": report.overlap}
 
     made = ledger.stage("fp", settings, [target], enlarge_it, progress.stage("full precision", 0.1, 0.8))
 

@@ -267,6 +267,11 @@ class _Sweep:
         """The metrics that can be computed here; the others are named."""
         found = []
         for name in dict.fromkeys(self.job.metrics):
+            if "layers" in get_metric(name).needs:
+                self.progress.warn(
+                    f"{get_metric(name).title} is left out: it is measured on layers, not clips."
+                )
+                continue
             try:
                 get_metric(name).make()
                 found.append(name)
