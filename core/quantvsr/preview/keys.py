@@ -5,6 +5,7 @@ Keys follow from content, not from places and dates, so that a project that was 
 
 import functools
 import hashlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ PLAIN = (LQ, BICUBIC, FP, GT)
 
 _BUNDLED = "bundled"
 _SAMPLE = 1 << 20
+_FRESH = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,12 @@ def fingerprint(path: str) -> str:
     place = Path(path).expanduser()
     if not place.is_dir():
         return _file(place)
+    # Several versions of one clip are asked for at once: a folder of many pictures is looked through once.
+    return _folder(place, int(time.monotonic() / _FRESH))
+
+
+@functools.lru_cache(maxsize=16)
+def _folder(place: Path, moment: int) -> str:
     files = sorted(file for file in place.rglob("*") if file.is_file() and not file.name.startswith("."))
     digest = hashlib.sha256()
     for file in files:
