@@ -2,7 +2,7 @@
 
 import time
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
@@ -57,7 +57,12 @@ class JobLog(QObject):
         engine: Is watched.
         log: Is written to.
         quiet: Only what went wrong; for the engine that makes many small looks.
+
+    Signals:
+        done: A job (unless `quiet`) has succeeded.
     """
+
+    done = Signal(object)
 
     def __init__(self, engine: Engine, log: LogPanel, *, quiet: bool) -> None:
         super().__init__(log)
@@ -78,7 +83,11 @@ class JobLog(QObject):
             return
         self._add(handle.job.command())
         handle.cancelled.connect(lambda: self._add(f"{handle.job.name} cancelled"))
-        handle.succeeded.connect(lambda _: self._add(f"{handle.job.name} done in {duration(handle.seconds)}"))
+        handle.succeeded.connect(lambda _: self._succeeded(handle))
+
+    def _succeeded(self, handle: JobHandle) -> None:
+        self._add(f"{handle.job.name} done in {duration(handle.seconds)}")
+        self.done.emit(handle.job)
 
     def _add(self, line: str) -> None:
         self._log.add(line, self._engine.name)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 from quantvsr import __version__
 from quantvsr.errors import QuantVSRError
 from quantvsr.files import atomic_bytes
+from quantvsr.jobs.base import Job
 from quantvsr_gui.engine import Engines
 from quantvsr_gui.pages.base import Context, Page, PageController, builder
 from quantvsr_gui.pages.steps import STEPS
@@ -42,6 +43,11 @@ from quantvsr_gui.widgets.text import label
 
 _RAIL_WIDTH = 184
 _IDLE_MS = 300
+# What comes after a long job: what is said, the button, and the page.
+_NEXT = {
+    "analyze": ("The analysis is done.", "Look at the layers", "complexity"),
+    "quantize": ("The model is quantized.", "Compare it", "compare"),
+}
 
 
 class MainWindow(QMainWindow):
@@ -168,7 +174,8 @@ class MainWindow(QMainWindow):
         self.log.close_button.clicked.connect(lambda: self.settings.change(log_shown=False))
         self.settings.changed.connect(self._apply_settings)
         for engine in self.engines.all():
-            JobLog(engine, self.log, quiet=engine is self.engines.preview)
+            watch = JobLog(engine, self.log, quiet=engine is self.engines.preview)
+            watch.done.connect(self._done)
             engine.crashed.connect(lambda handle, why, engine=engine: self._crashed(engine, handle, why))
             engine.silent.connect(lambda silent, engine=engine: self._silent(engine, silent))
         if self.settings.value.window:
@@ -288,6 +295,7 @@ class MainWindow(QMainWindow):
         if self._front in self._controllers and self._front != key:
             self._controllers[self._front].hidden()
         self._front = key
+        self.messages.clear("done")
         walking = self.rail.hasFocus()
         controller = self.controller(key)
         self.pages.setCurrentWidget(self._places[key])
@@ -341,6 +349,14 @@ class MainWindow(QMainWindow):
             return
         actions = {"Restart and continue": handle.retry}
         self.messages.show_message(f"{why} Nothing is lost.", "alert", actions, "engine")
+
+    def _done(self, job: Job) -> None:
+        """Say what a long job has led to, and offer the page where it is seen."""
+        if job.name not in _NEXT:
+            return
+        text, offer, page = _NEXT[job.name]
+        if page != self._front:
+            self.messages.show_message(text, "good", {offer: lambda: self.show_step(page)}, "done")
 
     def _silent(self, engine, silent: bool) -> None:
         if not silent:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from quantvsr.jobs import InfoJob
+from quantvsr.jobs import InfoJob, Job, QuantizeJob
 from quantvsr.project import Project
 from quantvsr_gui.pages.steps import STEPS
 from quantvsr_gui.shell.actions import Action
@@ -370,6 +370,24 @@ def test_long_jobs_are_written_down_and_small_ones_only_when_they_fail(window, f
     assert lines == [f"[work] {line}" for line in work] + [
         f"[preview] {line}" for line in (note, note, failed)
     ]
+
+
+def test_a_finished_job_offers_the_page_where_it_is_seen(window, fake_engines) -> None:
+    def finish(job: Job) -> None:
+        handle = fake_engines.work.submit(job)
+        handle.begin()
+        fake_engines.work.changed.emit()
+        handle.succeed({})
+
+    finish(QuantizeJob(out="x"))
+    assert window.messages.texts() == ["The model is quantized."]
+    press(window.messages, "Compare it")
+    assert window.controller("compare").page.isVisible()
+    assert window.messages.texts() == []
+    # Nothing is said to somebody who is there already.
+    finish(QuantizeJob(out="x"))
+    finish(InfoJob())
+    assert window.messages.texts() == []
 
 
 def test_the_environment_can_be_copied(window, fake_engines) -> None:
