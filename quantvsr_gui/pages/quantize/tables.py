@@ -26,7 +26,7 @@ RUN_COLUMNS = (
     "Time",
     "Made",
 )
-RUN_WIDTHS = (104, 76, 80, 64, 76, 80, 76, 96, 68, 96, 112, 100)
+RUN_WIDTHS = (104, 88, 80, 64, 76, 80, 76, 96, 68, 96, 108, 100)
 
 
 class RunsModel(RowsModel):
@@ -121,14 +121,16 @@ class SnapshotModel(RowsModel):
     """Snapshots of a run, newest first."""
 
     def __init__(self) -> None:
-        super().__init__(("Update", "Stage", "Loss|On held-out samples where there are any"))
+        super().__init__(
+            ("Update", "Stage", "Loss|On held-out samples where there are any; – where it was not measured")
+        )
         self.infos: list[SnapshotInfo] = []
 
     def show_snapshots(self, infos: Iterable[SnapshotInfo]) -> None:
         """Show these."""
         self.infos = list(infos)[::-1]
         rows = [(info.number, SHORT.get(info.stage, info.stage), info.loss) for info in self.infos]
-        losses = ["not measured" if loss is None else f"{loss:.4g}" for *_, loss in rows]
+        losses = ["–" if loss is None else f"{loss:.4g}" for *_, loss in rows]
         shown = [(str(row[0]), row[1], loss) for row, loss in zip(rows, losses, strict=True)]
         self.set_rows([tuple(row) for row in rows], shown)
 
