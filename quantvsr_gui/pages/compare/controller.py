@@ -19,6 +19,7 @@ from quantvsr_gui.pages.compare.versions import (
     as_slots,
     cache_folder,
     first_choice,
+    offered,
     scene_of,
     versions_of,
 )
@@ -39,6 +40,7 @@ class CompareController(PageController):
         self._filling = False
         self._visible = False
         self._line: tuple[float | None, bool] = (None, False)
+        self._runs: tuple[tuple[str, str, str], ...] = ()
         # Cheap versions are made by themselves once the playhead rests.
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
@@ -98,7 +100,7 @@ class CompareController(PageController):
         project = self.context.project
         project.opened.connect(self._opened)
         project.settings_changed.connect(self._settings_changed)
-        project.runs_changed.connect(lambda _: self._refill())
+        project.runs_changed.connect(lambda _: self._runs_changed())
         self.playback.frame_due.connect(self._play_frame)
         self.playback.changed.connect(self._playing)
         self.rendering.frame_ready.connect(self._frame_ready)
@@ -168,9 +170,15 @@ class CompareController(PageController):
         if names & {"rank_overrides", "bit_overrides"} and self._visible:
             self.trials.look()
 
+    def _runs_changed(self) -> None:
+        # A run under way tells of every step.
+        if offered(self.context.project.finished_runs()) != self._runs:
+            self._refill()
+
     def _refill(self) -> None:
         """Offer the project's clips and versions again."""
         page, project = self.view, self.context.project
+        self._runs = offered(project.finished_runs())
         clips = project.settings.clips
         page.stack.setCurrentIndex(1 if clips else 0)
         self._filling = True

@@ -98,10 +98,6 @@ class Screen:
         found = [set(self.frames.indices(self.key(each))) for each in self.chosen.values()]
         return set.intersection(*found) if found else set()
 
-    def missing(self) -> bool:
-        """Whether a chosen version lacks the frame."""
-        return any(self.frame not in self.frames.indices(self.key(each)) for each in self.chosen.values())
-
     # Pictures
 
     def slots(self, view: View) -> dict[int, Slot]:

@@ -35,11 +35,6 @@ class Version:
     run: str = ""
     changed: int = 0
 
-    @property
-    def heavy(self) -> bool:
-        """Whether a model has to run for its frames."""
-        return self.id == FP or bool(self.run)
-
 
 def scene_of(settings: Settings, clip: ClipEntry) -> Scene:
     """What is rendered of a clip of a project."""
@@ -49,6 +44,11 @@ def scene_of(settings: Settings, clip: ClipEntry) -> Scene:
 def checkpoint_of(run: RunRecord) -> str:
     """Path of a run's checkpoint; empty where it has none."""
     return str(run.result.get("checkpoint") or "")
+
+
+def offered(runs: Sequence[RunRecord]) -> tuple[tuple[str, str, str], ...]:
+    """What a page shows of finished runs: it only has to look again when this changes."""
+    return tuple((run.id, run.name, checkpoint_of(run)) for run in runs)
 
 
 def versions_of(

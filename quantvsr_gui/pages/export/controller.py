@@ -10,7 +10,7 @@ from quantvsr.jobs.base import Job
 from quantvsr.preview.keys import FP
 from quantvsr.project import ClipEntry
 from quantvsr_gui.pages.base import Context, PageController
-from quantvsr_gui.pages.compare.versions import Version, checkpoint_of, first_choice, versions_of
+from quantvsr_gui.pages.compare.versions import Version, checkpoint_of, first_choice, offered, versions_of
 from quantvsr_gui.pages.export.kinds import CONTAINERS, KINDS, RATED, Kind, Wish
 from quantvsr_gui.pages.export.page import ExportPage
 from quantvsr_gui.pages.export.queue import ExportQueue
@@ -36,6 +36,7 @@ class ExportController(PageController):
         self.view = page
         self.queue = ExportQueue(page, context, show, self)
         self._versions: dict[str, Version] = {}
+        self._runs: tuple[tuple[str, str, str], ...] = ()
         self._filling = False
         self._named = True  # the output's name is ours, not the user's
         self.offer_command()
@@ -54,7 +55,7 @@ class ExportController(PageController):
         DropTarget(page.out_row, self._dropped)
         project = context.project
         project.opened.connect(self._opened)
-        project.runs_changed.connect(lambda _: self._refill())
+        project.runs_changed.connect(lambda _: self._runs_changed())
         project.settings_changed.connect(lambda names: self._refill() if "clips" in names else None)
         context.actions.add(
             Action("export.add", "Add the export to the queue", self.add, "Run"),
@@ -86,9 +87,15 @@ class ExportController(PageController):
         self._refill()
         self._kind_chosen()
 
+    def _runs_changed(self) -> None:
+        # A run under way tells of every step.
+        if offered(self.context.project.finished_runs()) != self._runs:
+            self._refill()
+
     def _refill(self) -> None:
         """Offer the project's clips and runs."""
         page, project = self.view, self.context.project
+        self._runs = offered(project.finished_runs())
         self._filling = True
         kept = page.clip.currentData()
         page.clip.clear()

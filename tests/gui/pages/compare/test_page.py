@@ -9,6 +9,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from quantvsr.jobs import PreviewJob, QuantizeJob, RepackJob
 from quantvsr.jobs.options import Bits, LayerBits, LayerRank
 from quantvsr.preview.store import FrameStore
+from quantvsr.project import RunState
 from quantvsr_gui.pages.compare import build
 from quantvsr_gui.pages.compare.playback import Playback
 from quantvsr_gui.pages.compare.timeline import Scrubber
@@ -324,6 +325,19 @@ def test_changed_layers_are_packed_again_and_the_same_frames_rendered(page, add_
     page.trials.back()
     assert shown(page, 3).label == "W4A4"
     assert page.trials.possible
+
+
+def test_a_run_under_way_does_not_disturb_playing(page, add_run, qtbot):
+    add_run("W4A4")
+    project = page.context.project
+    project.add_run("w5a5", "W5A5", QuantizeJob())
+    page.play_or_pause()
+    for step in range(3):
+        project.update_run("w5a5", state=RunState.RUNNING, message=f"step {step}")
+    assert page.playback.playing
+    project.update_run("w4a4", name="renamed")
+    assert not page.playback.playing
+    assert page.view.slot_choices[0].findText("renamed") >= 0
 
 
 def test_a_run_of_today_has_nothing_to_try(page, add_run):
