@@ -58,7 +58,7 @@ def main() -> int:
             window.prewarm()
         else:
             window.projects.open_first()
-            window.offer_tour()
+            window.tools.offer_tour()
             window.prewarm()
 
     QTimer.singleShot(0, begin)

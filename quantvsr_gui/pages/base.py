@@ -1,7 +1,6 @@
 """What every page is made of: a view that holds layout, and a controller that holds behaviour."""
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,9 +123,6 @@ def step_of(key: str) -> Step:
     return next(step for step in STEPS if step.key == key)
 
 
-def builder(step: Step) -> Build | None:
-    """The function that builds a step's page; None while it has no folder."""
-    name = f"quantvsr_gui.pages.{step.key}"
-    if importlib.util.find_spec(name) is None:
-        return None
-    return importlib.import_module(name).build
+def builder(key: str) -> Build:
+    """The function that builds a step's page."""
+    return importlib.import_module(f"quantvsr_gui.pages.{key}").build

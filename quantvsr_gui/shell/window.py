@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QResizeEvent
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
     QListWidget,
     QMainWindow,
@@ -15,39 +15,28 @@ from PySide6.QtWidgets import (
 )
 
 from quantvsr import __version__
-from quantvsr.errors import QuantVSRError
-from quantvsr.files import atomic_bytes
-from quantvsr.jobs.base import Job
 from quantvsr_gui.engine import Engines
-from quantvsr_gui.pages.base import Context, Page, PageController, builder
+from quantvsr_gui.pages.base import Context, PageController, builder
 from quantvsr_gui.pages.steps import STEPS
 from quantvsr_gui.project import ProjectModel
 from quantvsr_gui.shell import dialogs
 from quantvsr_gui.shell.actions import Action, Actions
-from quantvsr_gui.shell.environment import Environment
-from quantvsr_gui.shell.log import JobLog, LogPanel
+from quantvsr_gui.shell.log import LogPanel
 from quantvsr_gui.shell.menus import Menus, window_actions
-from quantvsr_gui.shell.palette import Palette
 from quantvsr_gui.shell.projects import Projects
 from quantvsr_gui.shell.settings import SettingsStore
-from quantvsr_gui.shell.shortcuts import Shortcuts
 from quantvsr_gui.shell.status import EngineStatus
 from quantvsr_gui.shell.theme import ThemeManager
-from quantvsr_gui.shell.tour import Tour
+from quantvsr_gui.shell.tools import Tools
+from quantvsr_gui.shell.watch import EngineWatch
 from quantvsr_gui.shell.welcome import Welcome
 from quantvsr_gui.widgets.banner import Messages
 from quantvsr_gui.widgets.card import row
 from quantvsr_gui.widgets.drop import DropTarget
-from quantvsr_gui.widgets.empty import EmptyState
 from quantvsr_gui.widgets.text import label
 
 _RAIL_WIDTH = 184
 _IDLE_MS = 300
-# What comes after a long job: what is said, the button, and the page.
-_NEXT = {
-    "analyze": ("The analysis is done.", "Look at the layers", "complexity"),
-    "quantize": ("The model is quantized.", "Compare it", "compare"),
-}
 
 
 class MainWindow(QMainWindow):
@@ -81,7 +70,6 @@ class MainWindow(QMainWindow):
         self.actions_ = Actions(self, settings)
         self._controllers: dict[str, PageController] = {}
         self._front = ""
-        self.tour: Tour | None = None
         # Between two pages there is time for what the user does.
         self._idle = QTimer(self)
         self._idle.setSingleShot(True)
@@ -105,7 +93,6 @@ class MainWindow(QMainWindow):
             ask,
         )
         self.log = LogPanel()
-        self._ask = ask
         self._build()
         self._add_actions()
         self._connect()
@@ -162,7 +149,7 @@ class MainWindow(QMainWindow):
         self.splitter.setStretchFactor(0, 1)
         self.splitter.setCollapsible(0, False)
         self.splitter.setSizes([600, 200])
-        whole = self._whole = QWidget()
+        whole = QWidget()
         whole.setLayout(row(side, self.splitter, spacing=0))
         self.setCentralWidget(whole)
         DropTarget(whole, self.take)
@@ -170,14 +157,10 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.rail.currentRowChanged.connect(self._row_chosen)
         self.project.opened.connect(self._project_opened)
-        self.log.save_button.clicked.connect(self.save_log)
+        self.log.save_button.clicked.connect(self.tools.save_log)
         self.log.close_button.clicked.connect(lambda: self.settings.change(log_shown=False))
         self.settings.changed.connect(self._apply_settings)
-        for engine in self.engines.all():
-            watch = JobLog(engine, self.log, quiet=engine is self.engines.preview)
-            watch.done.connect(self._done)
-            engine.crashed.connect(lambda handle, why, engine=engine: self._crashed(engine, handle, why))
-            engine.silent.connect(lambda silent, engine=engine: self._silent(engine, silent))
+        self.watch = EngineWatch(self.engines, self.messages, self.log, self.show_step, lambda: self._front)
         if self.settings.value.window:
             self.restoreGeometry(QByteArray.fromBase64(self.settings.value.window.encode("ascii")))
         self._apply_settings()
@@ -193,11 +176,9 @@ class MainWindow(QMainWindow):
         self.actions_.add(
             *window_actions(self.projects, self.project, self.settings, self.show_step),
             Action("file.quit", "Quit", self.close, "File", "Ctrl+Q"),
-            Action("edit.palette", "Find a command…", self.show_palette, "Edit", "Ctrl+K"),
-            Action("edit.shortcuts", "Keyboard shortcuts…", self.show_shortcuts, "Edit"),
-            Action("view.save-log", "Save the log…", self.save_log, "View"),
-            Action("help.tour", "Tour", self.start_tour, "Help", "F1"),
-            Action("help.environment", "Environment…", self.show_environment, "Help"),
+        )
+        self.tools = Tools(
+            self, self.context, self.projects, self.messages, self.log, lambda: self.rail.setFocus()
         )
         self.menus = Menus(self.menuBar(), self.actions_, self.projects, self.settings)
         stack = self.project.undo_stack
@@ -208,63 +189,6 @@ class MainWindow(QMainWindow):
     def _name_undo(self, action_id: str, verb: str, text: str) -> None:
         self.actions_.action(action_id).setText(f"{verb}: {text}" if text else verb)
 
-    def show_palette(self) -> None:
-        """Open the command palette."""
-        palette = Palette(self.actions_, self)
-        palette.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        palette.open_above(self)
-
-    def show_shortcuts(self) -> None:
-        """Open the list of shortcuts."""
-        dialog = Shortcuts(self.actions_, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
-
-    def show_environment(self) -> None:
-        """Say what machine this is."""
-        project = self.project.project
-        folder = "" if project is None else str(project.folder)
-        dialog = Environment(self.engines.preview, folder, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
-
-    def save_log(self) -> None:
-        """Write the log to a file."""
-        for path in self._ask("save", "Save the log", "quantvsr-log.txt", "Text (*.txt)"):
-            try:
-                atomic_bytes(path, self.log.content().encode("utf-8"))
-            except (QuantVSRError, OSError) as error:
-                self.messages.show_message(str(error), "alert", key="log")
-
-    def start_tour(self) -> None:
-        """Walk through the pages."""
-        self.messages.clear("tour")
-        if not self.project.is_open:
-            self.projects.open_demo()
-        if self.tour is None:
-            self.tour = Tour(self._whole, self.show_step, self._tour_done)
-        self.tour.begin()
-
-    def offer_tour(self) -> None:
-        """At the first start: offer the tour once."""
-        if not self.settings.value.tour_seen and self.project.is_open:
-            self.messages.show_message(
-                "Welcome. This example project has a finished result on every page.",
-                "info",
-                {"Take the tour": self.start_tour},
-                "tour",
-            )
-            self.settings.change(tour_seen=True)
-
-    def _tour_done(self) -> None:
-        self.rail.setFocus()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """The tour stays in its corner."""
-        super().resizeEvent(event)
-        if self.tour is not None:
-            self.tour.place()
-
     # Pages
 
     def show_step(self, key: str) -> None:
@@ -274,14 +198,7 @@ class MainWindow(QMainWindow):
     def controller(self, key: str) -> PageController:
         """The controller of a page; the page is made if it has not been shown yet."""
         if key not in self._controllers:
-            step = next(step for step in STEPS if step.key == key)
-            build = builder(step)
-            if build is not None:
-                controller = build(self.context)
-            else:
-                page = Page(step)
-                page.body.addWidget(EmptyState("This page is not there yet.", step.summary))
-                controller = PageController(page, self.context)
+            controller = builder(key)(self.context)
             layout = self._places[key].layout()
             assert layout is not None
             layout.addWidget(controller.page)
@@ -340,30 +257,6 @@ class MainWindow(QMainWindow):
             names = ", ".join(path.name for path in rest[:3]) + (" and others" if len(rest) > 3 else "")
             text = f"{names} cannot be used here; drop videos, folders of pictures, models or projects."
             self.messages.show_message(text, "warning", key="drop")
-
-    # Engines
-
-    def _crashed(self, engine, handle, why: str) -> None:
-        if handle is None:
-            self.messages.show_message(why, "alert", key="engine")
-            return
-        actions = {"Restart and continue": handle.retry}
-        self.messages.show_message(f"{why} Nothing is lost.", "alert", actions, "engine")
-
-    def _done(self, job: Job) -> None:
-        """Say what a long job has led to, and offer the page where it is seen."""
-        if job.name not in _NEXT:
-            return
-        text, offer, page = _NEXT[job.name]
-        if page != self._front:
-            self.messages.show_message(text, "good", {offer: lambda: self.show_step(page)}, "done")
-
-    def _silent(self, engine, silent: bool) -> None:
-        if not silent:
-            self.messages.clear("silent")
-            return
-        text = f"The engine ({engine.name}) has given no sign of life for a while."
-        self.messages.show_message(text, "warning", {"Restart it": engine.restart}, "silent")
 
     # Closing
 

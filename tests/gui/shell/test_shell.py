@@ -99,21 +99,21 @@ def test_the_first_start_opens_a_copy_of_the_bundled_project(
     monkeypatch.setattr("quantvsr_gui.shell.projects.resource", lambda _: bundled)
     window = open_window(fake_engines)
     window.projects.open_first()
-    window.offer_tour()
+    window.tools.offer_tour()
     assert window.project.project.folder == tmp_path / "data" / "demo.qvsr"
     assert (window.project.project.cache / "frame.jpg").exists()
     assert not window.project.read_only
     press(window.messages, "Take the tour")
-    assert window.tour.isVisible()
+    assert window.tools.tour.isVisible()
     for _ in range(5):
-        window.tour.next_button.click()
+        window.tools.tour.next_button.click()
     assert window.controller("export").page.isVisible()
-    assert window.tour.next_button.text() == "Done"
-    window.tour.next_button.click()
-    assert not window.tour.isVisible()
+    assert window.tools.tour.next_button.text() == "Done"
+    window.tools.tour.next_button.click()
+    assert not window.tools.tour.isVisible()
     # Offered once.
     window.messages.clear("tour")
-    window.offer_tour()
+    window.tools.offer_tour()
     assert window.messages.texts() == []
 
 
@@ -210,7 +210,7 @@ def test_a_better_match_comes_first() -> None:
 
 
 def test_the_palette_finds_and_does(window, qtbot: QtBot) -> None:
-    window.show_palette()
+    window.tools.show_palette()
     palette = window.findChild(Palette)
     qtbot.keyClicks(palette.line, "export")
     assert "go.export" in palette.shown()
@@ -222,7 +222,7 @@ def test_the_palette_finds_and_does(window, qtbot: QtBot) -> None:
 
 def test_what_cannot_be_done_now_is_not_offered(window) -> None:
     window.actions_.add(Action("test.never", "Never", lambda: pytest.fail("done"), enabled=lambda: False))
-    window.show_palette()
+    window.tools.show_palette()
     palette = window.findChild(Palette)
     assert "test.never" not in palette.shown()
     assert not window.actions_.trigger("test.never")
@@ -246,7 +246,7 @@ def test_shortcuts_are_unique_and_every_menu_entry_is_an_action(window) -> None:
 
 
 def test_a_shortcut_can_be_changed_and_taken_back(window, qtbot: QtBot) -> None:
-    window.show_shortcuts()
+    window.tools.show_shortcuts()
     dialog = window.findChild(Shortcuts)
     dialog.select("view.log")
     dialog.keys.setKeySequence("Ctrl+N")
@@ -391,7 +391,7 @@ def test_a_finished_job_offers_the_page_where_it_is_seen(window, fake_engines) -
 
 
 def test_the_environment_can_be_copied(window, fake_engines) -> None:
-    window.show_environment()
+    window.tools.show_environment()
     dialog = window.findChild(Environment)
     result = {
         "versions": {"torch": "2.13.0", "opencv": None},
