@@ -2,7 +2,8 @@
 
 Parts, all on the processor: `limits` (rates of the machine), `layers` (those of the bundled model), `step`
 (its whole denoiser), `network` (layers of the full-size MGLD-VSR denoiser), `clip` (a bundled clip from file
-to file, each precision in a process of its own, with its peak memory). Contenders of a part run by turns; a
+to file, each precision in a process of its own, with its peak memory), `pictures` (how far the pictures of
+different ways of execution are apart). Contenders of a part run by turns; a
 time is the median over rounds, a ratio the median of the rounds' ratios. Speeds do not depend on the values
 of weights, so that quantized weights are made without training (except those of `clip`).
 
@@ -24,13 +25,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from quantvsr.jobs.work.clips import bundled_clips
 from quantvsr.jobs.work.machine import _cpu_features, _cpu_name
+from quantvsr.media import open_clip
 from quantvsr.models.registry import open_model
-from quantvsr.quant.checkpoint import read_checkpoint_info
+from quantvsr.quant.checkpoint import load_checkpoint, read_checkpoint_info
 from quantvsr.quant.config import default
 from quantvsr.quant.encoded import EncodedWeight
 from quantvsr.quant.layers import DualBranchLayer
@@ -390,6 +393,49 @@ def clip(checkpoint: Path, frames: int, tile: int, rounds: int) -> dict[str, Any
     return rows
 
 
+# Pictures -------------------------------------------------------------------------------------------------
+
+
+def pictures(checkpoint: Path, size: int) -> dict[str, float]:
+    """PSNR of one enlarged window between ways of execution, in dB.
+
+    `disturbed` is the simulated execution with the inputs of layers changed by a millionth: how far pictures
+    are apart that differ in rounding only.
+    """
+    with open_clip(bundled_clips()[0].lq) as reader:
+        frames = [frame.rgb[:size, :size] for frame, _ in zip(reader, range(FRAMES), strict=False)]
+    lq = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float().contiguous()
+    noise = torch.randn(48, *lq.shape[2:], generator=torch.Generator().manual_seed(1))
+
+    def enlarged(how: str) -> Tensor:
+        adapter = open_model("bundled")
+        if how != "full precision":
+            found, _ = load_checkpoint(checkpoint, adapter.denoiser)
+            if how == "disturbed":
+                for layer in found.values():
+                    layer.register_forward_pre_hook(
+                        lambda _, x: (x[0] * (1 + 1e-6 * torch.randn_like(x[0])),)
+                    )
+            del found
+        if how.startswith("integer"):
+            carriers = adapter.carriers if how == "integer" else (torch.float32,)
+            accelerate(adapter.denoiser, CPU, carriers=carriers)
+        return adapter.upscale_window(lq, noise, adapter.default_steps)
+
+    shown = {
+        how: enlarged(how) for how in ("full precision", "simulated", "disturbed", "integer", "integer, fp32")
+    }
+    found = {}
+    for name, other in (
+        ("simulated", "full precision"), ("integer", "full precision"), ("integer, fp32", "full precision"),
+        ("integer", "simulated"), ("integer, fp32", "simulated"), ("disturbed", "simulated"),
+    ):  # fmt: skip
+        decibels = -10 * math.log10(float((shown[name] - shown[other]).square().mean()))
+        found[f"{name} to {other}"] = decibels
+        print(f"| {name} to {other} | {decibels:.2f} dB |", flush=True)
+    return found
+
+
 # Command --------------------------------------------------------------------------------------------------
 
 
@@ -413,7 +459,7 @@ def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description="Speed of low-bit layers on this machine's processor.")
     parser.add_argument("--quick", action="store_true", help="smaller inputs, fewer rounds and shapes")
-    names = ("limits", "layers", "step", "network", "clip")
+    names = ("limits", "layers", "step", "network", "clip", "pictures")
     parser.add_argument("--parts", nargs="+", choices=names, default=["limits", "layers", "step", "network"])
     parser.add_argument("--bits", type=int, nargs="+", default=[4, 6, 8])
     parser.add_argument("--size", type=int, help="edge of the bundled model's input, LQ pixels")
@@ -456,6 +502,10 @@ def main() -> None:
         if given.checkpoint is None:
             parser.error("--parts clip needs --checkpoint")
         results["clip"] = clip(given.checkpoint, 5 if given.quick else 17, 96, 1 if given.quick else 3)
+    if "pictures" in given.parts:
+        if given.checkpoint is None:
+            parser.error("--parts pictures needs --checkpoint")
+        results["pictures"] = pictures(given.checkpoint, given.size or 48)
     results["load_after"] = os.getloadavg() if hasattr(os, "getloadavg") else None
     if given.json:
         given.json.write_text(json.dumps(results, indent=1), encoding="utf-8")

@@ -9,7 +9,8 @@ from quantvsr.quant.config import LayerQuantConfig
 from quantvsr.quant.layers import DualBranchLayer
 from quantvsr.runtime.backend import Backend
 from quantvsr.runtime.integer_weight import fits
-from quantvsr.runtime.onednn_layers import OneDnnConvolution, OneDnnLinear
+from quantvsr.runtime.onednn_convolution import OneDnnConvolution
+from quantvsr.runtime.onednn_linear import OneDnnLinear
 from quantvsr.runtime.planar import Planar, is_pointwise, planar
 
 _SATURATION = 2**15 - 1

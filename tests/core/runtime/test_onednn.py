@@ -8,7 +8,7 @@ from quantvsr.errors import BadInput
 from quantvsr.quant import activations
 from quantvsr.quant.config import LayerQuantConfig, default, reference
 from quantvsr.quant.layers import DualBranchLayer
-from quantvsr.runtime import onednn, onednn_layers
+from quantvsr.runtime import onednn, onednn_convolution, onednn_linear
 from quantvsr.runtime.encoding import Encoder
 from quantvsr.runtime.integer_weight import fits
 from quantvsr.runtime.onednn import BACKEND
@@ -182,8 +182,9 @@ def test_no_positions_at_all() -> None:
 
 @pytest.mark.parametrize("kind", ["linear", "conv2d", "conv2d, 1x1"])
 def test_pieces_give_the_whole(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onednn_layers, "_CHUNK", 1)
-    monkeypatch.setattr(onednn_layers, "_ROWS", 5)
+    monkeypatch.setattr(onednn_convolution, "CHUNK", 1)
+    monkeypatch.setattr(onednn_linear, "CHUNK", 1)
+    monkeypatch.setattr(onednn_linear, "_ROWS", 5)
     layer, x = frozen(kind, default())
     assert error(layer, x) < 1e-5
     layer, x = frozen(kind, default().replace(activation_granularity="tensor"))

@@ -1,182 +1,21 @@
-"""Executable layers on oneDNN's 8-bit products, as torch offers them for x86 processors.
-
-Measured with torch 2.13: the products are exact. A zero point of the activations makes oneDNN reorder the
-weight at every call; so codes go in without one, and its share is taken off through the bias. A zero point of
-the weight is silently ignored; so the weight has none. Padding is written as codes.
-"""
+"""Convolutions on oneDNN's 8-bit products."""
 
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from quantvsr.quant.layers import DualBranchLayer
-from quantvsr.runtime.backend import PreparedLayer
-from quantvsr.runtime.encoding import Encoder
-from quantvsr.runtime.integer_weight import IntegerPart, integer_weight
+from quantvsr.runtime.integer_weight import IntegerPart
+from quantvsr.runtime.onednn_base import CHUNK, OneDnnLayer, PackedPart
 from quantvsr.runtime.planar import Planar
-
-_CHUNK = 8 * 2**20
-"""Bytes of float32 values that are coded at once: they stay in the processor's cache."""
-
-_ROWS = 256
-"""Fewer rows at once do not pay for the calls."""
 
 _CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {2: F.conv2d, 3: F.conv3d}
 _FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
-class _Part(nn.Module):
-    """One part's packed weight."""
-
-    scale: Tensor
-    sums: Tensor
-    zero_point: Tensor
-
-    def __init__(self, part: IntegerPart, packed: Tensor) -> None:
-        super().__init__()
-        # Opaque to torch, so no buffer: it can neither be cast nor moved.
-        self.packed = packed
-        self.register_buffer("scale", part.scale, persistent=False)
-        self.register_buffer("sums", part.sums, persistent=False)
-        zero_point = torch.zeros(len(part.scale), dtype=torch.int32)
-        self.register_buffer("zero_point", zero_point, persistent=False)
-
-
-class _OneDnnLayer(PreparedLayer):
-    """What linear layers and convolutions share."""
-
-    bias: Tensor
-    first: Tensor | None
-    second: Tensor | None
-    rest: Tensor | None
-
-    def __init__(
-        self,
-        layer: DualBranchLayer,
-        carrier: torch.dtype,
-        title: str,
-        pack: Callable[[IntegerPart], Tensor],
-    ) -> None:
-        super().__init__(layer, title)
-        assert layer.encoded is not None
-        # A static range may be taken for one of each frame.
-        static = layer.activation_range is not None
-        self.geometry = layer.geometry
-        self.granularity = "frame" if static else layer.config.activation_granularity
-        self.weight_shape, self.carrier, self.keep_dtype = (
-            layer.weight.shape,
-            carrier,
-            layer.config.keep_dtype,
-        )
-        self.encoder = Encoder(layer, carrier)
-        weight = integer_weight(layer)
-        self.parts = nn.ModuleList(_Part(part, pack(part)) for part in weight.parts)
-        self._keep("rest", weight.rest)
-        self.outputs = len(weight.parts[0].scale)
-        bias = layer.total_bias()
-        bias = torch.zeros(layer.geometry.out_channels) if bias is None else bias.detach().float()
-        self._keep("bias", self._grown(bias))
-        first, second = layer.encoded.first, layer.encoded.second
-        # In the basis "activation" the first operation is the encoder's.
-        self._keep("first", None if first is None or layer.basis == "activation" else first.to(carrier))
-        self._keep("second", None if second is None else self._grown(second).to(carrier))
-
-    def _parts(self) -> list[_Part]:
-        return [part for part in self.parts if isinstance(part, _Part)]
-
-    def _grown(self, value: Tensor) -> Tensor:
-        """With zeros for the additional outputs."""
-        missing = self.outputs - len(value)
-        return torch.cat([value, value.new_zeros(missing, *value.shape[1:])]) if missing else value
-
-    def _keep(self, name: str, value: Tensor | None) -> None:
-        # A copy: the storage may belong to the layer, which is to be freed.
-        self.register_buffer(name, None if value is None else value.detach().clone(), persistent=False)
-
-    def _corrected(self, rows: Tensor) -> Tensor:
-        """From (..., O') to (..., O): what the additional outputs say is added to the others."""
-        if self.rest is None:
-            return rows
-        out, flat = self.geometry.out_channels, rows.reshape(-1, self.outputs)
-        found = torch.addmm(flat[:, :out], flat[:, out:], self.rest.to(rows.dtype))
-        return found.view(*rows.shape[:-1], out)
-
-    def _empty(self, x: Tensor) -> Tensor:
-        return self.geometry.apply(x, x.new_zeros(self.weight_shape), None)
-
-
-def _pack_linear(part: IntegerPart) -> Tensor:
-    return torch.ops.onednn.qlinear_prepack(part.codes.flatten(1), None)
-
-
-class OneDnnLinear(_OneDnnLayer):
-    """A linear layer, or a 1 x 1 convolution."""
-
-    def __init__(self, layer: DualBranchLayer, carrier: torch.dtype, title: str) -> None:
-        super().__init__(layer, carrier, title, _pack_linear)
-        thin = [] if self.second is None else [self.second.flatten(1).T.float()]
-        # Features, zero points of the parts, and the constant one, in a single product with their weights.
-        sums = [part.sums for part in self._parts()]
-        self._keep("second", torch.cat([*thin, torch.stack([*sums, self.bias])]))
-        self._keep("first", None if self.first is None else self.first.flatten(1))
-
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to (..., I), or to (N, C, positions...) with or without N."""
-        if not x.numel():
-            return self._empty(x)
-        dims = self.geometry.dims
-        unbatched = dims > 0 and x.ndim == dims + 1
-        rows = x[None] if unbatched else x
-        rows = rows.movedim(1, -1) if dims else rows
-        y = self._pieces(rows.to(self.carrier).contiguous(), x.dtype if self.keep_dtype else torch.float32)
-        y = y.movedim(-1, 1) if dims else y
-        return y[0] if unbatched else y
-
-    def _pieces(self, rows: Tensor, kind: torch.dtype) -> Tensor:
-        """From (..., C) to (..., O) of a type: as many rows at once as stay in the cache, where possible."""
-        flat = rows.view(-1, rows.shape[-1])
-        size = max(_ROWS, _CHUNK // (4 * max(flat.shape[1], self.outputs)))
-        if self.granularity != "token" or len(flat) <= size:
-            return self._rows(rows).to(kind)
-        found = torch.empty(len(flat), self.geometry.out_channels, dtype=kind)
-        for start in range(0, len(flat), size):
-            found[start : start + size] = self._rows(flat[start : start + size])
-        return found.view(*rows.shape[:-1], -1)
-
-    def _rows(self, rows: Tensor) -> Tensor:
-        """From (..., C) to (..., O), float32."""
-        assert self.second is not None
-        features = self.encoder.features(rows)
-        values = self.encoder.values(rows, features)
-        if features is None and self.first is not None:
-            features = F.linear(rows, self.first)
-        count = values[..., 0].numel()
-        over = {"token": (-1,), "frame": tuple(range(1, rows.ndim)), "tensor": tuple(range(rows.ndim))}
-        columns = [] if features is None else [features.reshape(count, -1).float()]
-        total: Tensor | None = None
-        for p, (part, piece) in enumerate(zip(self._parts(), self.encoder.split(values), strict=True)):
-            dims = [d % rows.ndim for d in over[self.granularity]] if rows.ndim > 1 else [0]
-            scale, zero_point = self.encoder.steps(piece, p, dims, padded=False)
-            codes = torch.empty(piece.shape, dtype=torch.uint8)
-            self.encoder.encode(piece, scale, zero_point, codes)
-            product = torch.ops.onednn.qlinear_pointwise(
-                codes.view(count, -1), 1.0, 0, part.packed, part.scale, part.zero_point, None,
-                1.0, 0, torch.float32, "none", [], "",
-            )  # fmt: skip
-            steps = scale.expand(*piece.shape[:-1], 1).reshape(count, 1)
-            product.mul_(steps)
-            columns.append((zero_point * scale).neg_().expand(*piece.shape[:-1], 1).reshape(count, 1))
-            total = product if total is None else total.add_(product)
-        assert total is not None
-        columns.append(total.new_ones(count, 1))
-        total.addmm_(torch.cat(columns, 1), self.second)
-        return self._corrected(total.view(*rows.shape[:-1], self.outputs))
-
-
-class OneDnnConvolution(_OneDnnLayer):
+class OneDnnConvolution(OneDnnLayer):
     """A convolution whose activation ranges belong to frames, or to positions along which its kernel is 1.
 
     Args:
@@ -259,7 +98,7 @@ class OneDnnConvolution(_OneDnnLayer):
         if out is None:
             out = rows.new_zeros(len(rows), *self._positions(rows), self.outputs)
         size = 4 * rows[0].numel()
-        chunk = len(rows) if self.granularity == "tensor" else max(1, _CHUNK // size)
+        chunk = len(rows) if self.granularity == "tensor" else max(1, CHUNK // size)
         for start in range(0, len(rows), chunk):
             here = slice(start, start + chunk)
             values = self.encoder.values(rows[here], None if features is None else features[here])
@@ -285,7 +124,7 @@ class OneDnnConvolution(_OneDnnLayer):
         return out
 
     def _accumulate(
-        self, codes: Tensor, step: float, zero: int, part: _Part, bias: Tensor, out: Tensor
+        self, codes: Tensor, step: float, zero: int, part: PackedPart, bias: Tensor, out: Tensor
     ) -> None:
         """Add one frame's integer product to (1, positions'..., O')."""
         plan = self.plan
