@@ -107,7 +107,6 @@ class HistogramChart(CardChart):
         self._bars = pg.BarGraphItem(x=[], height=[], width=1.0)
         self.plot_item.addItem(self._bars)
         self._grid: list[pg.InfiniteLine] = []
-        self._codes = (0, 0)
         self.plot_item.getAxis("left").setStyle(showValues=False, tickLength=0)
         self.view_box.setMouseEnabled(x=True, y=False)
         self.name_axes("Code")
@@ -123,10 +122,9 @@ class HistogramChart(CardChart):
         self._bars.setOpts(
             x=low + width * (np.arange(len(counts)) + 0.5), height=shares, width=width, pen=pg.mkPen(None)
         )
-        self._codes = int(value["first"]), int(value["last"])
         for line in self._grid:
             self.plot_item.removeItem(line)
-        first, last = self._codes
+        first, last = int(value["first"]), int(value["last"])
         every = -(-(last - first) // (_MOST_GRID_LINES - 1)) or 1
         self._grid = [pg.InfiniteLine(code, angle=90) for code in range(first, last + 1, every)]
         for line in self._grid:

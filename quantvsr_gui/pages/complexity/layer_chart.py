@@ -22,7 +22,7 @@ class LayerChart(Chart):
     Args:
         name: Accessible name.
         selection: Shared with other charts and tables.
-        details: The chart's own axes.
+        axis_items: The chart's own axes by side.
         parent: Qt's owner.
     """
 

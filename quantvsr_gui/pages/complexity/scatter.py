@@ -9,7 +9,6 @@ from PySide6.QtCore import QPointF, Signal
 from PySide6.QtWidgets import QWidget
 
 from quantvsr.calibration.allocation import Thresholds
-from quantvsr_gui.pages.complexity.data import KINDS
 from quantvsr_gui.pages.complexity.layer_chart import LayerChart
 from quantvsr_gui.project.selection import LayerSelection
 from quantvsr_gui.shell.tokens import Tokens
@@ -121,11 +120,6 @@ class ScatterChart(LayerChart):
         for region, colour in ((self._high, tokens.series[5]), (self._low, tokens.series[0])):
             region.setPen(no_pen)
             region.setBrush(pg.mkBrush(faint(colour, 0.09)))
-
-    def kinds_shown(self) -> list[str]:
-        """Types of blocks that have a dot."""
-        seen = np.isfinite(self._x) & np.isfinite(self._y)
-        return [KINDS[number] for number in np.unique(self._kinds[seen])]
 
     def layer_at(self, point: QPointF) -> int | None:
         """The nearest dot within reach."""

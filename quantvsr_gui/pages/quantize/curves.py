@@ -47,11 +47,9 @@ class LossChart(Chart):
         self.plot_item.showGrid(x=True, y=True, alpha=0.2)
         self.name_axes("", "Loss")
         self.view_box.setMouseEnabled(x=True, y=True)
-        self._shown: Shown | None = None
 
     def show_runs(self, run: Shown | None, others: Sequence[Shown] = ()) -> None:
         """Show one run with all its parts, and others as lines."""
-        self._shown = run
         history = run.history if run is not None else LossHistory()
         numbers, losses = _positive(*history.losses())
         self._each.setData(numbers, np.log10(losses))
