@@ -419,6 +419,15 @@ class CompareController(PageController):
         first, stop = self.screen.part()
         self.screen.frame = min(max(self.screen.frame, first), stop - 1)
         self._show_all()
+        self._keep_means()
+
+    def _keep_means(self) -> None:
+        """Note with each run what was measured of it: an exported checkpoint's stamp says it."""
+        project = self.context.project
+        for version in (self.screen.versions[each] for each in set(self.screen.chosen.values())):
+            run, means = project.run(version.run), self.screen.means(version.id)
+            if run is not None and means and not version.changed and run.extra.get("figures") != means:
+                project.update_run(run.id, extra={**run.extra, "figures": means})
 
     def _render_plain(self) -> None:
         if self._visible and not self.playback.playing:

@@ -7,7 +7,7 @@ from quantvsr.preview.keys import BICUBIC, FP, GT, LQ, Scene
 from quantvsr.preview.store import ClipFacts
 from quantvsr.project import ClipEntry
 from quantvsr_gui.pages.compare.canvas import Slot
-from quantvsr_gui.pages.compare.curves import Curve
+from quantvsr_gui.pages.compare.curves import FIGURES, Curve
 from quantvsr_gui.pages.compare.difference import difference
 from quantvsr_gui.pages.compare.frames import Frames, Picture
 from quantvsr_gui.pages.compare.loupe import value_at
@@ -168,6 +168,19 @@ class Screen:
             values = self._values_of(self.key(each)).get(f"{figure}/{self.key(against)}", {})
             found.append(Curve(self.versions[each].label, slot, values))
         return found
+
+    def means(self, version: str) -> dict[str, float]:
+        """Mean figures over the measured frames, such as `compare_psnr_gt`, and how many frames those are."""
+        found: dict[str, float] = {}
+        frames: set[int] = set()
+        values = self._values_of(self.key(version))
+        for reference in self.references():
+            for name in (each.name for each in FIGURES):
+                known = values.get(f"{name}/{self.key(reference)}", {})
+                if known:
+                    found[f"compare_{name}_{reference}"] = sum(known.values()) / len(known)
+                    frames |= set(known)
+        return {**found, "compare_frames": float(len(frames))} if found else {}
 
     def forget_values(self) -> None:
         """Read the figures again: more were measured."""

@@ -266,12 +266,11 @@ class ExportController(PageController):
         if run is None or not checkpoint_of(run):
             return {}
         kept = run.extra.get("figures", {})
-        found = {**dict(kept)} if isinstance(kept, dict) else {}
+        found = {"psnr_fp": run.extra.get("psnr_fp"), **(dict(kept) if isinstance(kept, dict) else {})}
         for name in ("loss_first", "loss_last"):
             found[name] = run.result.get(name)
-        return {
-            k: float(v) for k, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)
-        }
+        numbers = {name: value for name, value in found.items() if not isinstance(value, bool)}
+        return {name: float(value) for name, value in numbers.items() if isinstance(value, int | float)}
 
     def _check(self) -> None:
         """Say what is missing, before anything is started."""

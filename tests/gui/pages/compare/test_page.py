@@ -223,6 +223,23 @@ def test_curves_come_from_the_kept_figures_and_a_click_seeks(page, qtbot, render
     assert not curves.reference.isVisible()
 
 
+def test_measured_means_are_kept_with_the_run(page, add_run, render):
+    checkpoint = add_run("W4A4")
+    key = render("run", range(4), source=checkpoint)
+    page.screen.chosen[3] = "run:w4a4"
+    page._refill()
+    store = FrameStore(page.context.project.project.cache / "frames")
+    gt, fp = page.screen.key("gt"), page.screen.key("fp")
+    store.version(key).add_values({f"psnr/{gt}": {0: 30.0, 1: 31.0}, f"ssim/{fp}": {1: 0.5, 2: 0.7}})
+    page.rendering.here()
+    page.context.engines.preview.submitted[-1].succeed({"rendered": 0})
+    assert page.context.project.run("w4a4").extra["figures"] == {
+        "compare_psnr_gt": 30.5,
+        "compare_ssim_fp": pytest.approx(0.6),
+        "compare_frames": 3.0,
+    }
+
+
 def test_slices_follow_the_dragged_line(page, qtbot):
     page.set_view(line=0.5)
     assert page.view.tabs.currentIndex() == 1

@@ -107,7 +107,7 @@ def test_side_by_side_takes_up_to_four(page, clip):
 
 
 def test_a_checkpoint_takes_the_measured_figures_with_it(page):
-    page.context.project.update_run("w4a4-1", extra={"figures": {"psnr_fp": 34.5, "note": "x"}})
+    page.context.project.update_run("w4a4-1", extra={"psnr_fp": 34.5, "figures": {"note": "x"}})
     choose(page, "checkpoint")
     job = page.job()
     assert isinstance(job, DeliverJob)
