@@ -61,6 +61,7 @@ class Engine(QObject):
         self._waiting: deque[JobHandle] = deque()
         self._current: JobHandle | None = None
         self._cancelling = False
+        self._shut = False
         self._process_id = 0
         self._process = EngineProcess(command or engine_command())
         self._thread = QThread(self)
@@ -95,13 +96,17 @@ class Engine(QObject):
         return handle
 
     def enqueue(self, handle: JobHandle) -> None:
-        """Put a handle (again) at the end of the queue."""
+        """Put a handle (again) at the end of the queue; after `shut_down` it waits for ever."""
+        if self._shut:
+            return
         self._waiting.append(handle)
         # Not at once: whoever submits it has yet to connect to its signals.
         QMetaObject.invokeMethod(self, "_next", Qt.ConnectionType.QueuedConnection)
 
     def prepare(self) -> None:
         """Start the process and load the heavy libraries, so that the first job answers soon."""
+        if self._shut:
+            return
         self._ensure_thread()
         self._send.emit({"prepare": True})
 
@@ -130,7 +135,9 @@ class Engine(QObject):
         self._kill.emit()
 
     def shut_down(self) -> None:
-        """End the process and its thread and wait for both; no handle signals any more."""
+        """End the process and its thread and wait for both, for good; no handle signals any more."""
+        # Whatever a timer of a closing page still asks for must not start a process that nobody ends.
+        self._shut = True
         for handle in [*self._waiting, *([self._current] if self._current else [])]:
             handle.blockSignals(True)
         self._waiting.clear()

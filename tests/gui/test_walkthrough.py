@@ -125,7 +125,7 @@ def test_from_an_empty_project_to_an_exported_video_and_back(
     window.show_step("compare")
     compare = window.controller("compare")
     until(lambda: not compare.renderer.busy)
-    compare.render_whole()
+    compare.view.whole_button.click()
     until(lambda: compare.screen.rendered() == set(range(FRAMES)) and not compare.renderer.busy)
     assert compare.view.messages.texts() == []
     shown = [slot.label for slot in compare.view.canvas.slots.values()]
@@ -133,7 +133,7 @@ def test_from_an_empty_project_to_an_exported_video_and_back(
     compare.view.mode_buttons["wipe"].click()
     drag_wipe(qtbot, compare.view.canvas)
     assert compare.view.canvas.view.wipe == pytest.approx(0.25, abs=0.08)
-    compare.measure()
+    compare.view.curves.measure_button.click()
     until(lambda: not compare.renderer.busy)
     curves = compare.view.curves
     compare.view.tabs.setCurrentWidget(curves)
@@ -145,7 +145,7 @@ def test_from_an_empty_project_to_an_exported_video_and_back(
         place = curves.plot.mapFromScene(QPointF(where.x(), curves.plot.height() / 2))
         qtbot.mouseClick(curves.plot.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert compare.screen.frame in (FRAMES - 3, FRAMES - 2, FRAMES - 1)
-    compare.render_here()
+    compare.view.render_button.click()
     until(lambda: not compare.renderer.busy)
 
     # Export the enlarged video of the run.

@@ -208,6 +208,10 @@ def test_shutting_down_in_the_middle_leaves_nothing_and_says_nothing(qtbot: QtBo
     engine.shut_down()
     engine.shut_down()
     assert not ends
+    late = engine.submit(job("good"))
+    engine.prepare()
+    qtbot.wait(100)
+    assert (late.state, engine.process_id, engine._thread.isRunning()) == (JobState.WAITING, 0, False)
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
 
