@@ -72,8 +72,5 @@ class Backend(ABC):
         """
 
     def tolerance(self, carrier: torch.dtype) -> float:
-        """Largest error of an output in the self-test, relative to the norm of the simulated output.
-
-        Codes of values halfway between two steps may differ, by which the bound exceeds that of sums.
-        """
+        """Largest median error of outputs in the self-test, relative to their root mean square."""
         return 1e-3 if carrier == torch.float32 else 5e-2
