@@ -2,7 +2,7 @@
 # Kept to what both GNU make 3.81 (macOS) and current ones understand.
 .POSIX:
 .SUFFIXES:
-.PHONY: help setup run test lint format types unit package clean
+.PHONY: help setup run test lint format types unit results package clean
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -16,6 +16,7 @@ help:
 	@echo "make test     style, types and the whole test suite"
 	@echo "make lint     ruff: rules and format       make format   let ruff mend both"
 	@echo "make types    type check of the engine     make unit     tests alone; ARGS='tests/gui -k window'"
+	@echo "make results  the tables of docs/results.md (hours; ARGS='--device cuda --workers 12')"
 	@echo "make package  a stand-alone app in dist/   make clean    remove what the others made, and .venv"
 
 setup: $(READY)
@@ -43,6 +44,9 @@ types: $(READY)
 
 unit: $(READY)
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+results: $(READY)
+	@$(BIN)/python benchmarks/results.py $(ARGS)
 
 package: $(READY)
 	@$(BIN)/python build/package.py
