@@ -77,7 +77,8 @@ def list_snapshots(folder: str | os.PathLike[str]) -> list[SnapshotInfo]:
         for path in sorted(place.glob(f"{kind}*")) if place.is_dir() else []:
             # Removed or damaged meanwhile: the others still count.
             with contextlib.suppress(BadInput, OSError, KeyError, TypeError, ValueError, AttributeError):
-                state = read_json(path / "state.json")["state"]
+                header: Any = read_json(path / "state.json")
+                state = header["state"]
                 number = int(state["number"])
                 found[number] = SnapshotInfo(path, number, stages_of(state), kind == WHOLE, loss_of(state))
     return [found[number] for number in sorted(found)]

@@ -80,7 +80,7 @@ class SnapshotFolder:
     def _rank(self, folder: Path) -> float:
         """Sorts light snapshots: own ones with the least loss first."""
         with contextlib.suppress(BadInput, KeyError, TypeError, ValueError):
-            header = read_json(folder / "state.json")
+            header: Any = read_json(folder / "state.json")
             if header["identity"] == self.identity:
                 loss = loss_of(header["state"])
                 return math.inf if loss is None else loss

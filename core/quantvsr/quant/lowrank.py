@@ -46,11 +46,34 @@ def leading_directions(moment: Tensor, rank: int) -> Tensor:
     Returns:
         (rank, C), orthonormal rows, float32, largest first; each row's largest entry is positive.
     """
-    # In single precision it fails to converge for inputs that are the same everywhere (one sampling step).
-    vectors = torch.linalg.eigh(moment.double()).eigenvectors.float().flip(1)[:, :rank].T
+    wide = len(moment) > _WHOLE and 4 * (rank + _SPARE) < len(moment)
+    vectors = (_leading_subspace if wide else _whole)(moment.double(), rank).float().T
     # The sign of an eigenvector is arbitrary: fixed, so that it does not depend on the library.
     place = vectors.abs().argmax(1, keepdim=True)
     return (vectors * vectors.gather(1, place).sign()).contiguous()
+
+
+# Above this many channels the whole decomposition takes seconds a layer for a few directions.
+_WHOLE = 1024
+_SPARE, _ROUNDS = 16, 12
+
+
+def _whole(moment: Tensor, rank: int) -> Tensor:
+    """(C, rank) leading eigenvectors by a whole decomposition.
+
+    In double precision: single fails to converge for inputs that are the same everywhere (one sampling step).
+    """
+    return torch.linalg.eigh(moment).eigenvectors.flip(1)[:, :rank]
+
+
+def _leading_subspace(moment: Tensor, rank: int) -> Tensor:
+    """(C, rank) leading eigenvectors by subspace iteration (Halko, Martinsson, Tropp, 2011)."""
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(len(moment), rank + _SPARE, generator=generator, dtype=moment.dtype)
+    basis = torch.linalg.qr(moment @ start.to(moment.device)).Q
+    for _ in range(_ROUNDS):
+        basis = torch.linalg.qr(moment @ basis).Q
+    return basis @ _whole(basis.T @ moment @ basis, rank)
 
 
 def weight_moment(weight: Tensor) -> Tensor:

@@ -131,9 +131,9 @@ def multiply(
                     total = tl.dot(a, tl.trans(w), total, out_dtype=tl.int32)
     else:
         w_tile = weights + n_safe.to(tl.int64)[:, None] * LENGTH + k[None, :]
-        STEPS: tl.constexpr = (ITEMS + SPLIT - 1) // SPLIT
-        begin = tl.program_id(1) * STEPS
-        for item in range(begin, tl.minimum(begin + STEPS, ITEMS)):
+        SHARE: tl.constexpr = (ITEMS + SPLIT - 1) // SPLIT
+        begin = tl.program_id(1) * SHARE
+        for item in range(begin, tl.minimum(begin + SHARE, ITEMS)):
             tap = item // CHUNKS
             shift = ((tap // (KX * KY) * DZ) * py + (tap // KX) % KY * DY) * px + tap % KX * DX
             a = tl.load(a_tile + (shift * CP + (item % CHUNKS) * BK))
