@@ -86,7 +86,7 @@ def test_what_is_written(job, tmp_path):
     assert saved["format"] == "quantvsr-sensitivity"
     assert saved["measured"] == 3 and saved["bits"] == "W4A4" and saved["frames"] == 5
     assert saved["region"] == [12, 8, 24, 32]
-    assert result.cost["runs"] == 6 and result.cost["seconds"] > 0
+    assert result.cost["runs"] == 6 and 0 <= result.cost["seconds"] < 600
     assert any("6 runs for 3 of 3 layers" in text for text in result.warnings)
     assert [label for label, _ in result.rows()][:3] == ["Cost", "All quantized", ""]
 
