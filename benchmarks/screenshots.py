@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--project", type=Path, default=ROOT / "resources" / "projects" / "demo.qvsr")
     arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
     app = make_application(["screenshots"])
     with tempfile.TemporaryDirectory() as home:
         copy = Path(home) / arguments.project.name
