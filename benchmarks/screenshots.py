@@ -51,10 +51,12 @@ def main() -> None:
 
 def settle(app: QApplication, ready: Callable[[], bool]) -> None:
     """Let the app work until it is ready, and a moment longer for charts to be drawn."""
-    began = time.monotonic()
-    while time.monotonic() - began < PATIENCE and not (ready() and time.monotonic() - began > SETTLE):
+    began = since = time.monotonic()
+    while time.monotonic() - since < SETTLE and time.monotonic() - began < PATIENCE:
         app.processEvents()
         time.sleep(0.01)
+        if not ready():
+            since = time.monotonic()
 
 
 if __name__ == "__main__":
