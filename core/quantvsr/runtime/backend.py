@@ -74,3 +74,20 @@ class Backend(ABC):
     def tolerance(self, carrier: torch.dtype) -> float:
         """Largest median error of outputs in the self-test, relative to their root mean square."""
         return 1e-3 if carrier == torch.float32 else 5e-2
+
+
+def no_cuda(device: torch.device, oldest: tuple[int, int]) -> str | None:
+    """Why a backend for NVIDIA GPUs does not run on a device; None when it does.
+
+    Args:
+        device: Where layers are to run.
+        oldest: Least compute capability.
+    """
+    if device.type != "cuda":
+        return "it needs an NVIDIA GPU"
+    if torch.version.cuda is None or not torch.cuda.is_available():
+        return "PyTorch finds no CUDA here"
+    if torch.cuda.get_device_capability(device) < oldest:
+        major, minor = oldest
+        return f"the GPU is too old (compute capability {major}.{minor} or newer is needed)"
+    return None

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from quantvsr.quant.layers import DualBranchLayer
 from quantvsr.quant.skip import Skip
-from quantvsr.runtime.backend import Backend, PreparedLayer
+from quantvsr.runtime.backend import Backend, PreparedLayer, no_cuda
 from quantvsr.runtime.bitplanes import RUN, pack_planes, unpack_planes
 from quantvsr.runtime.encoding import Encoder
 from quantvsr.runtime.integer_weight import fits, integer_weight
@@ -30,13 +30,7 @@ class IntMmBackend(Backend):
 
     def unavailable(self, device: torch.device) -> str | None:
         """See `Backend`."""
-        if device.type != "cuda":
-            return "it needs an NVIDIA GPU"
-        if torch.version.cuda is None or not torch.cuda.is_available():
-            return "PyTorch finds no CUDA here"
-        if torch.cuda.get_device_capability(device) < _OLDEST:
-            return "the GPU is too old (compute capability 7.5 or newer is needed)"
-        return None
+        return no_cuda(device, _OLDEST)
 
     def unsupported(self, layer: DualBranchLayer) -> str | None:
         """See `Backend`."""

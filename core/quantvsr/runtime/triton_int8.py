@@ -9,7 +9,7 @@ from torch import nn
 
 from quantvsr.quant.config import LayerQuantConfig
 from quantvsr.quant.layers import DualBranchLayer
-from quantvsr.runtime.backend import Backend
+from quantvsr.runtime.backend import Backend, no_cuda
 from quantvsr.runtime.layout import range_kind, refused_block
 
 _OLDEST = (8, 0)
@@ -34,13 +34,8 @@ class TritonBackend(Backend):
 
     def unavailable(self, device: torch.device) -> str | None:
         """See `Backend`."""
-        if device.type != "cuda":
-            return "it needs an NVIDIA GPU"
-        if torch.version.cuda is None or not torch.cuda.is_available():
-            return "PyTorch finds no CUDA here"
-        if torch.cuda.get_device_capability(device) < _OLDEST:
-            return "the GPU is too old (compute capability 8.0 or newer is needed)"
-        return None if _has_triton() else "Triton is not installed"
+        missing = no_cuda(device, _OLDEST)
+        return missing or (None if _has_triton() else "Triton is not installed")
 
     def unsupported(self, layer: DualBranchLayer) -> str | None:
         """See `Backend`."""

@@ -33,6 +33,7 @@ class ImageUpscaler(VSRAdapter):
 
     window = 5
     size_multiple = 8
+    default_exclude = ("unet.conv_in", "unet.conv_out", "unet.time_embedding.*")
 
     def __init__(
         self, denoiser: nn.Module, scheduler: Any, source: Path, device: torch.device, notes: tuple[str, ...]

@@ -10,7 +10,7 @@ from diffusers.models.unets.unet_2d import UNet2DModel
 from torch import Tensor, nn
 
 from quantvsr.models.upscalers.base import FLICKER, Call, ImageUpscaler
-from quantvsr.models.upscalers.parts import load_network, load_scheduler
+from quantvsr.models.upscalers.parts import enlargement, load_network, load_scheduler
 
 
 class LDMDenoiser(nn.Module):
@@ -30,7 +30,6 @@ class LDMAdapter(ImageUpscaler):
 
     name = "ldm-super-resolution"
     default_steps = 100
-    default_exclude = ("unet.conv_in", "unet.conv_out", "unet.time_embedding.*")
 
     def __init__(
         self,
@@ -43,7 +42,7 @@ class LDMAdapter(ImageUpscaler):
     ) -> None:
         super().__init__(LDMDenoiser(unet).to(device), scheduler, source, device, (FLICKER, *notes))
         self.vqvae = cast(Any, vqvae).to(device)
-        self.scale = 2 ** (len(self.vqvae.config.block_out_channels) - 1)
+        self.scale = enlargement(self.vqvae)
         self.noise_channels = cast(Any, unet).config.in_channels // 2
 
     def _run(

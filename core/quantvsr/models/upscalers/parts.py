@@ -17,6 +17,12 @@ from quantvsr.models.weights import read_json_object, read_shapes, read_tensors,
 
 Network = TypeVar("Network", bound=nn.Module)
 
+
+def enlargement(autoencoder: Any) -> int:
+    """How many times larger than its latents an autoencoder's pictures are: twice for each level but one."""
+    return 2 ** (len(autoencoder.config.block_out_channels) - 1)
+
+
 _NAMED = 3
 # Names of attention layers in folders that older versions of the library wrote.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from quantvsr.errors import BadModel
 from quantvsr.models.upscalers.base import FLICKER, Call, ImageUpscaler
-from quantvsr.models.upscalers.parts import load_network, load_scheduler
+from quantvsr.models.upscalers.parts import enlargement, load_network, load_scheduler
 from quantvsr.models.upscalers.text import empty_prompt
 
 LICENCE = (
@@ -57,7 +57,6 @@ class X4Adapter(ImageUpscaler):
 
     name = "sd-x4-upscaler"
     default_steps = 75
-    default_exclude = ("unet.conv_in", "unet.conv_out", "unet.time_embedding.*")
 
     def __init__(
         self,
@@ -73,7 +72,7 @@ class X4Adapter(ImageUpscaler):
         super().__init__(X4Denoiser(unet).to(device), scheduler, source, device, (LICENCE, FLICKER, *notes))
         self.vae, self.low_res_scheduler = cast(Any, vae).to(device), low_res_scheduler
         self.context = context.to(device)
-        self.scale = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.scale = enlargement(self.vae)
         self.noise_channels = 3 + self.vae.config.latent_channels
 
     def _run(

@@ -22,7 +22,7 @@ from quantvsr.models.mgld.flow import DisFlow, FlowEstimator, RaftFlow
 from quantvsr.models.mgld.motion import resize_flow, warp
 from quantvsr.models.mgld.raft import Raft
 from quantvsr.models.upscalers.base import Call, ImageUpscaler
-from quantvsr.models.upscalers.parts import load_network, load_scheduler
+from quantvsr.models.upscalers.parts import enlargement, load_network, load_scheduler
 from quantvsr.models.upscalers.sd_x4 import LICENCE, NOISE_LEVEL, SCALING
 from quantvsr.models.upscalers.text import empty_prompt
 from quantvsr.models.weights import read_shapes, read_tensors, weight_files, with_prefix
@@ -62,7 +62,6 @@ class StableVSRAdapter(ImageUpscaler):
 
     name = "stablevsr"
     default_steps = 50
-    default_exclude = ("unet.conv_in", "unet.conv_out", "unet.time_embedding.*")
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class StableVSRAdapter(ImageUpscaler):
         super().__init__(denoiser, scheduler, source, device, (LICENCE, motion, *notes))
         self.controlnet, self.vae = cast(Any, controlnet).to(device), cast(Any, vae).to(device)
         self.context = context.to(device)
-        self.scale = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.scale = enlargement(self.vae)
         self.noise_channels = 3 + self.vae.config.latent_channels
 
     def _run(
@@ -179,7 +178,7 @@ def open_folder(path: Path, device: torch.device) -> StableVSRAdapter:
     controlnet = load_network(ControlNetModel, path, "controlnet")
     vae = load_network(AutoencoderKL, path, "vae")
     shrinks = 2 ** (len(cast(Any, controlnet).config.conditioning_embedding_out_channels) - 1)
-    scale = 2 ** (len(cast(Any, vae).config.block_out_channels) - 1)
+    scale = enlargement(vae)
     if shrinks != scale:
         raise BadModel(
             f"{path / 'controlnet'} shrinks its picture {shrinks} times where the model enlarges {scale} "
