@@ -53,8 +53,8 @@ def leading_directions(moment: Tensor, rank: int) -> Tensor:
     return (vectors * vectors.gather(1, place).sign()).contiguous()
 
 
-# Above this many channels the whole decomposition takes seconds a layer for a few directions.
-_WHOLE = 1024
+# Above this many channels the whole decomposition takes longer than all else that is done with a layer.
+_WHOLE = 512
 _SPARE, _ROUNDS = 16, 12
 
 
