@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantvsr.jobs.base import Result, register
-from quantvsr.jobs.options import INTEGER, NUMBER, PATH, SWITCH, TEXT, option
-from quantvsr.jobs.settings import ModelSettings, PictureSettings
-from quantvsr.preview.keys import FP, LQ, PLAIN, Scene
+from quantvsr.jobs.options import INTEGER, NUMBER, PATH, SWITCH, option
+from quantvsr.jobs.settings import VersionsSettings
+from quantvsr.preview.keys import Scene
 from quantvsr.progress import Progress
 
 
@@ -42,7 +42,7 @@ class PreviewResult(Result):
 
 @register("preview")
 @dataclass(frozen=True, kw_only=True)
-class PreviewJob(PictureSettings, ModelSettings):
+class PreviewJob(VersionsSettings):
     """Render a few frames of several versions of a clip."""
 
     summary = "Render a few frames of several versions into a cache of raw frames."
@@ -52,11 +52,6 @@ class PreviewJob(PictureSettings, ModelSettings):
     )
     example = "quantvsr preview walk.mp4 --versions lq fp my-model-4bit --start 40 --frames 5 --out cache"
 
-    clip: str = option(PATH, "The low-quality video or folder of pictures.", positional=True)
-    versions: tuple[str, ...] = option(
-        TEXT, f"Any of {', '.join(PLAIN)} and paths of quantized checkpoints.", default=(LQ, FP), many=True
-    )
-    gt: str | None = option(PATH, "Ground truth, 4 times as large.", default=None)
     out: str = option(PATH, "Folder of the cache.", default="preview", reproducible=False)
     first: int = option(INTEGER, "First frame of the part of the clip that is used.", default=0, least=0)
     last: int | None = option(

@@ -23,6 +23,7 @@ from quantvsr.jobs.options import (
 )
 from quantvsr.jobs.presets import preset_names
 from quantvsr.methods import methods
+from quantvsr.preview.keys import FP, LQ, PLAIN
 
 BUNDLED = "bundled"
 CODECS = ("h264", "h265", "av1", "ffv1", "prores", "png")
@@ -108,6 +109,17 @@ class PictureSettings(Job):
     frame_rate: Fraction | None = option(  # noqa: RUF009  (makes a field)
         RATE, "Frames per second of a folder of pictures (25 if left out).", default=None
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionsSettings(ExecutionSettings, PictureSettings, ModelSettings):
+    """Several versions of one clip."""
+
+    clip: str = option(PATH, "The low-quality video or folder of pictures.", positional=True)
+    versions: tuple[str, ...] = option(
+        TEXT, f"Any of {', '.join(PLAIN)} and paths of quantized checkpoints.", default=(LQ, FP), many=True
+    )
+    gt: str | None = option(PATH, "Ground truth, 4 times as large.", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

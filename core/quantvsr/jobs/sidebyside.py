@@ -5,8 +5,7 @@ from pathlib import Path
 
 from quantvsr.jobs.base import Result, register
 from quantvsr.jobs.options import INTEGER, PATH, SWITCH, TEXT, option
-from quantvsr.jobs.settings import CODECS, ModelSettings, PictureSettings
-from quantvsr.preview.keys import FP, LQ, PLAIN
+from quantvsr.jobs.settings import CODECS, VersionsSettings
 from quantvsr.progress import Progress
 
 
@@ -43,7 +42,7 @@ class SideBySideResult(Result):
 
 @register("side-by-side")
 @dataclass(frozen=True, kw_only=True)
-class SideBySideJob(PictureSettings, ModelSettings):
+class SideBySideJob(VersionsSettings):
     """Write versions of a clip beside each other, labelled."""
 
     summary = "Write one video with up to four versions of a clip side by side, labelled."
@@ -53,17 +52,9 @@ class SideBySideJob(PictureSettings, ModelSettings):
     )
     example = "quantvsr side-by-side walk.mp4 --versions lq fp my-model-4bit --out walk_compared.mp4"
 
-    clip: str = option(PATH, "The low-quality video or folder of pictures.", positional=True)
-    versions: tuple[str, ...] = option(
-        TEXT,
-        f"One to four of {', '.join(PLAIN)} and paths of quantized checkpoints.",
-        default=(LQ, FP),
-        many=True,
-    )
     labels: tuple[str, ...] = option(
         TEXT, "A label for each version; their usual names if left out.", default=(), many=True
     )
-    gt: str | None = option(PATH, "Ground truth, 4 times as large.", default=None)
     out: str | None = option(
         PATH, "Output video; NAME_compared.mp4 beside the clip if left out.", default=None, reproducible=False
     )

@@ -1,6 +1,9 @@
 """What decides a version's frames, as a short key: app and engine find the same cached frames without asking.
 
-Keys follow from content, not from places and dates, so that a project that was moved keeps its frames.
+Keys follow from content, not from places and dates, so that a project that was moved keeps its frames. A
+model gives slightly other pictures on another device or in another integer backend. Which of them runs, only
+the engine knows: it adds them to the key (`rendered_key`); the app takes what was rendered last (`latest` of
+the store).
 """
 
 import functools
@@ -49,7 +52,7 @@ class Scene:
 
 
 def version_key(scene: Scene, version: str) -> str:
-    """Name of the folder of a version's frames.
+    """What a version's frames are, wherever they are computed.
 
     Args:
         scene: What is rendered.
@@ -72,6 +75,21 @@ def version_key(scene: Scene, version: str) -> str:
         "run": [scene.seed, scene.steps, scene.tile, scene.overlap],
     }
     return f"{'fp' if version == FP else 'run'}-{_digest(content)}"
+
+
+def rendered_key(key: str, execution: str) -> str:
+    """Name of the folder of a version's frames.
+
+    Args:
+        key: Of `version_key`.
+        execution: What computes them, such as "cpu" or "cpu-onednn-bfloat16"; empty where no model does.
+    """
+    return f"{key}-{execution}" if execution else key
+
+
+def execution_words(folder: str) -> str:
+    """What computed the frames of a folder, for people: "cpu, onednn, bfloat16"; empty where no model did."""
+    return ", ".join(folder.split("-")[2:])
 
 
 def _digest(value: object) -> str:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class VersionFrames:
     """The frames of one version of one scene.
 
     Args:
-        folder: Named by `version_key`; made when the first frame is written.
+        folder: Named by `rendered_key`; made when the first frame is written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -140,10 +141,28 @@ class FrameStore:
         """The frames of the version with that key."""
         return VersionFrames(self.folder / key)
 
+    def latest(self, key: str) -> str:
+        """The folder of a version: of several, by device and backend, the one that was rendered into last.
+
+        Args:
+            key: Of `version_key`.
+
+        Returns:
+            Its name; `key` itself where there is none.
+        """
+        found: list[tuple[int, str]] = []
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name == key or entry.name.startswith(f"{key}-"):
+                    found.append((entry.stat().st_mtime_ns, entry.name))
+        return max(found, default=(0, key))[1]
+
     def touch(self, key: str) -> None:
-        """Note that a version was used, for `prune`."""
+        """Note that a version was used, for `prune` and `latest`."""
+        # Not the file system's own time, which stands still for some milliseconds.
+        moment = time.time_ns()
         with contextlib.suppress(OSError):
-            os.utime(self.folder / key)
+            os.utime(self.folder / key, ns=(moment, moment))
 
     def prune(self, limit: int, keep: frozenset[str] = frozenset()) -> int:
         """Remove versions that were not used for longest until all take at most `limit` bytes.

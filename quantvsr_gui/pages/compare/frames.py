@@ -85,6 +85,7 @@ class Frames:
     def __init__(self, folder: Path | None = None) -> None:
         self._store = FrameStore(folder) if folder is not None else None
         self._index: dict[str, dict[int, StoredFrame]] = {}
+        self._folders: dict[str, str] = {}
         self._mapped = Lru(_MAPPED)
         self._decoded, self._computed = Lru(_MAPPED, _MEMORY), Lru(_MAPPED, _MEMORY)
 
@@ -95,10 +96,19 @@ class Frames:
 
     def rescan(self, key: str = "") -> None:
         """Look again at which frames there are: of one version, or of all."""
+        self._folders.clear()
         if key:
             self._index.pop(key, None)
         else:
             self._index.clear()
+
+    def folder(self, content: str) -> str:
+        """The key of the frames of a version (`version_key`) that were rendered last, on whatever device."""
+        if self._store is None or not content:
+            return content
+        if content not in self._folders:
+            self._folders[content] = self._store.latest(content)
+        return self._folders[content]
 
     def indices(self, key: str) -> dict[int, StoredFrame]:
         """The frames of a version that are there."""

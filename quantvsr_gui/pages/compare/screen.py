@@ -68,14 +68,15 @@ class Screen:
         if version not in self._keys:
             known = self.versions.get(version)
             self._keys[version] = "" if known is None or self.scene is None else key_of(self.scene, known)
-        return self._keys[version]
+        return self.frames.folder(self._keys[version])
 
     @property
     def facts(self) -> ClipFacts | None:
         """Times and size of the clip; None until something of it was rendered."""
         store = self.frames.store
-        if self._facts is None and store is not None and self.key(LQ):
-            self._facts = ClipFacts.read(store.folder / self.key(LQ))
+        key = self.key(LQ) if self._facts is None else ""
+        if store is not None and key:
+            self._facts = ClipFacts.read(store.folder / key)
         return self._facts
 
     def part(self) -> tuple[int, int]:

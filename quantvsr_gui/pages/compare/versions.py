@@ -82,7 +82,7 @@ def first_choice(versions: Mapping[str, Version]) -> dict[int, str]:
 
 
 def key_of(scene: Scene, version: Version) -> str:
-    """The folder of a version's frames; empty where its files are not there (any more)."""
+    """What a version's frames are; empty where its files are not there (any more)."""
     try:
         return version_key(scene, version.source)
     except OSError:

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from quantvsr.errors import BadInput
 from quantvsr.jobs import PreviewJob, UpscaleJob, run
 from quantvsr.jobs.preview import PreviewResult
+from quantvsr.jobs.work.lowbit import execution_key
 from quantvsr.media import open_clip
-from quantvsr.preview.keys import Scene, fingerprint, version_key
+from quantvsr.preview.keys import Scene, execution_words, fingerprint, rendered_key, version_key
 from quantvsr.preview.store import ClipFacts, FrameStore, compress, map_frame, read_rgb
 from quantvsr.progress import Progress
 
@@ -166,3 +168,42 @@ def test_low_bit_frames_are_those_of_the_whole_run_too(finished, tmp_path):
     found = frames_of(result, str(finished.checkpoint))
     assert list(found) == [2, 3]
     assert all(np.array_equal(picture, pictures[index]) for index, picture in found.items())
+
+
+def test_what_computes_a_frame_is_part_of_its_key(finished, tmp_path):
+    checkpoint = str(finished.checkpoint)
+
+    def render(backend):
+        versions = ("lq", "fp", str(finished.folder))
+        settings = {"clip": str(finished.clip), "model": str(finished.model), "versions": versions}
+        result = run(PreviewJob(**settings, out=str(tmp_path), frames=1, device="cpu", backend=backend))
+        assert isinstance(result, PreviewResult)
+        return result
+
+    best, plain = render("auto"), render("simulated")
+    store = FrameStore(tmp_path)
+    content = version_key(Scene(str(finished.clip), model=str(finished.model)), checkpoint)
+    assert plain.keys[checkpoint] == rendered_key(content, "cpu-simulated-float32")
+    assert plain.keys["fp"].endswith("-cpu")
+    assert execution_words(plain.keys[checkpoint]) == "cpu, simulated, float32"
+    assert execution_words(plain.keys["lq"]) == ""
+    # Only the low-bit model depends on the backend; what was rendered last is what is shown.
+    assert {best.keys[each] == plain.keys[each] for each in ("lq", "fp")} == {True}
+    assert store.latest(content) == plain.keys[checkpoint]
+    if best.keys[checkpoint] != plain.keys[checkpoint]:  # where there is an integer backend
+        assert plain.rendered == 1
+        assert render("auto").rendered == 0
+        assert store.latest(content) == best.keys[checkpoint]
+    assert store.latest("fp-unknown") == "fp-unknown"
+
+
+def test_device_kind_backend_and_compute_type_decide_a_key(monkeypatch):
+    class Backend:
+        key = "fast"
+
+        def carriers(self, device):
+            return (torch.bfloat16, torch.float32)
+
+    monkeypatch.setattr("quantvsr.jobs.work.lowbit.candidates", lambda name, device: [Backend()])
+    assert execution_key(torch.device("cuda", 1), "auto") == "cuda-fast-bfloat16"
+    assert execution_key(torch.device("cuda", 1), None) == "cuda"

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from quantvsr.errors import BadInput, QuantVSRError
 from quantvsr.hashing import hash_path
 from quantvsr.jobs.options import FrameRange
+from quantvsr.media.clip_writer import ClipWriter
 from quantvsr.media.reader import ClipReader, open_clip
+from quantvsr.media.segment_writer import Written, check_written
 from quantvsr.media.types import Frame
 from quantvsr.progress import Progress
 from quantvsr.resources import resource
@@ -111,6 +113,19 @@ def tell_warnings(reader: ClipReader, progress: Progress) -> None:
     """Pass on what a reader had to say."""
     for text in reader.warnings:
         progress.warn(text if str(reader.info.path) in text else f"{reader.info.path.name}: {text}")
+
+
+def checked_output(target: Path, writer: ClipWriter, reader: ClipReader, progress: Progress) -> Written:
+    """Read a written clip back, and tell what was noticed while reading and writing.
+
+    Raises:
+        BadInput: The output does not hold what was written.
+    """
+    written = check_written(target, writer.frames, writer.duration)
+    tell_warnings(reader, progress)
+    for text in writer.notes:
+        progress.warn(text)
+    return written
 
 
 def likely_frames(reader: ClipReader) -> int | None:

@@ -20,7 +20,7 @@ from quantvsr.progress import Progress
 from quantvsr.quant.checkpoint import CheckpointInfo, load_checkpoint
 from quantvsr.quant.surgery import LayerMap
 from quantvsr.runtime.execution import accelerate
-from quantvsr.runtime.registry import AUTO
+from quantvsr.runtime.registry import candidates
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,24 @@ def execute(adapter: VSRAdapter, backend: str, progress: Progress) -> str:
     return str(found)
 
 
-def open_executable(job: ModelChoice, checkpoint: Path) -> VSRAdapter:
-    """Open the model of a job with a checkpoint, executed as fast as this machine can.
+def execution_key(device: torch.device, backend: str | None) -> str:
+    """What decides a model's output besides its files and settings; known before anything is opened.
+
+    Args:
+        device: Where it runs.
+        backend: Of a low-bit model, `auto` or a key; None in full precision.
+
+    Returns:
+        "cpu", or "cpu-onednn-bfloat16" with the backend's key and the type of its activations.
 
     Raises:
-        BadModel: See `open_lowbit`.
+        BadInput: There is no such backend, or it does not run on the device.
     """
-    adapter = open_lowbit(job, checkpoint).adapter
-    execute(adapter, AUTO, Progress())
-    return adapter
+    if backend is None:
+        return device.type
+    best = candidates(backend, device)[0]
+    carrier = str(best.carriers(device)[0]).removeprefix("torch.")
+    return f"{device.type}-{best.key}-{carrier}"
 
 
 def watch_values(layers: LayerMap, device: torch.device) -> None:

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from quantvsr.errors import BadInput
 from quantvsr.jobs.preview import PreviewJob, PreviewResult
-from quantvsr.jobs.work.lowbit import open_executable
-from quantvsr.jobs.work.models import open_full
-from quantvsr.jobs.work.quantization import checkpoint_file
+from quantvsr.jobs.work.several import Quiet, checked_versions, execution_of, open_version
 from quantvsr.media.reader import ClipReader, open_clip
 from quantvsr.media.times import frame_times
 from quantvsr.media.types import Frame
@@ -20,7 +18,7 @@ from quantvsr.metrics.frames import Picture
 from quantvsr.metrics.motion import DisMotion
 from quantvsr.metrics.registry import get_metric
 from quantvsr.models.adapter import VSRAdapter
-from quantvsr.preview.keys import BICUBIC, FP, GT, LQ, PLAIN, fingerprint, version_key
+from quantvsr.preview.keys import BICUBIC, FP, GT, LQ, fingerprint, rendered_key, version_key
 from quantvsr.preview.store import ClipFacts, FrameStore, VersionFrames, read_rgb
 from quantvsr.progress import Progress
 from quantvsr.upscale.bicubic import enlarge
@@ -36,10 +34,13 @@ _models: OrderedDict[tuple[str, ...], VSRAdapter] = OrderedDict()
 def preview(job: PreviewJob, progress: Progress) -> PreviewResult:
     """Render, keep, and measure where asked."""
     began = time.perf_counter()
-    versions = _versions(job)
+    versions = list(dict.fromkeys(checked_versions(job)))
     store = FrameStore(Path(job.out).expanduser())
     try:
-        keys = {version: version_key(job.scene(), version) for version in versions}
+        keys = {
+            version: rendered_key(version_key(job.scene(), version), execution_of(job, version))
+            for version in versions
+        }
         clip_key = version_key(job.scene(), LQ)
     except OSError as error:
         raise BadInput(f"{error.filename} cannot be read ({error.strerror}); choose it again.") from error
@@ -56,6 +57,7 @@ def preview(job: PreviewJob, progress: Progress) -> PreviewResult:
             f"render {version}", share * number / len(versions), share * (number + 1) / len(versions)
         )
         rendered += _render(job, version, store.version(keys[version]), wanted, stop, inner)
+        # Also where nothing was missing: of several devices' frames these are the ones to be seen now.
         store.touch(keys[version])
     if job.measure:
         _measure(store, keys, wanted, progress.stage("measure", share, 1.0))
@@ -69,14 +71,6 @@ def preview(job: PreviewJob, progress: Progress) -> PreviewResult:
         seconds=round(time.perf_counter() - began, 3),
         bytes=size,
     )
-
-
-def _versions(job: PreviewJob) -> list[str]:
-    """Versions once each, checkpoints as files."""
-    found = [each if each in PLAIN else str(checkpoint_file(each)) for each in job.versions]
-    if GT in found and job.gt is None:
-        raise BadInput("The version gt needs a ground truth; give --gt, or leave gt out.")
-    return list(dict.fromkeys(found))
 
 
 def _facts(job: PreviewJob, folder: Path) -> ClipFacts:
@@ -125,7 +119,7 @@ def _pictures(job: PreviewJob, version: str, part: range, stop: int, progress: P
                 yield Frame(frame.index, rgb, frame.time, frame.duration)
         return
     progress.report(0.0, "opening the model", version=version)
-    adapter = _model(job, version)
+    adapter = _model(job, version, progress)
     stride = adapter.window - 1
     begin = job.first + max(part.start - job.first - _BEFORE, 0) // stride * stride
     # One window more than wanted: the last one of what is read may lie off the grid.
@@ -141,7 +135,7 @@ def _pictures(job: PreviewJob, version: str, part: range, stop: int, progress: P
             overlap=min(DEFAULT_OVERLAP, side // 4) if job.overlap is None else job.overlap,
             wanted=part,
             total=len(part),
-            progress=_Quiet(progress),
+            progress=Quiet(progress),
         )
 
 
@@ -151,30 +145,16 @@ def _checked(reader: ClipReader, progress: Progress) -> Iterator[Frame]:
         yield frame
 
 
-class _Quiet(Progress):
-    """Passes on a stop or a pause and warnings; frames are reported when they are kept."""
-
-    def __init__(self, other: Progress) -> None:
-        super().__init__()
-        self._other = other
-
-    def check(self) -> None:
-        self._other.check()
-
-    def warn(self, message: str) -> None:
-        self._other.warn(message)
-
-
-def _model(job: PreviewJob, version: str) -> VSRAdapter:
+def _model(job: PreviewJob, version: str, progress: Progress) -> VSRAdapter:
     """A model ready to run; the last ones stay open, since the next look often wants the same."""
     checkpoint = "" if version == FP else fingerprint(version)
-    key = (job.model, job.device, checkpoint)
+    key = (job.model, job.device, checkpoint, "" if version == FP else job.backend)
     adapter = _models.pop(key, None)
     if adapter is None:
         while len(_models) >= _KEPT_MODELS:
             _models.popitem(last=False)
             gc.collect()
-        adapter = open_full(job) if version == FP else open_executable(job, Path(version))
+        adapter = open_version(job, version, progress)
     _models[key] = adapter
     return adapter
 

@@ -15,16 +15,12 @@ from quantvsr.errors import BadInput
 from quantvsr.hashing import hash_file, hash_json
 from quantvsr.jobs.sidebyside import SideBySideJob, SideBySideResult
 from quantvsr.jobs.work.analysis import source_hash
-from quantvsr.jobs.work.clips import Piece, likely_frames, tell_warnings
-from quantvsr.jobs.work.lowbit import open_executable
-from quantvsr.jobs.work.machine import choose_device
-from quantvsr.jobs.work.models import open_full
-from quantvsr.jobs.work.quantization import checkpoint_file
+from quantvsr.jobs.work.clips import Piece, checked_output, likely_frames
 from quantvsr.jobs.work.scene import SCALE
+from quantvsr.jobs.work.several import Quiet, checked_versions, execution_of, open_version
 from quantvsr.jobs.work.upscaling import run_model
 from quantvsr.media.codecs import CODECS, container_for, find_codec
 from quantvsr.media.parts import PartsFolder
-from quantvsr.media.segment_writer import check_written
 from quantvsr.media.types import Frame
 from quantvsr.media.writer import open_writer
 from quantvsr.models.adapter import VSRAdapter
@@ -66,7 +62,9 @@ def write_side_by_side(job: SideBySideJob, progress: Progress) -> SideBySideResu
         )
         progress.report(0.0, "opening the models")
         adapters = {
-            version: _open(job, version) for version in versions if version == FP or version not in PLAIN
+            version: open_version(job, version, progress)
+            for version in versions
+            if version == FP or version not in PLAIN
         }
         total = likely_frames(reader)
         with ExitStack() as stack:
@@ -87,10 +85,7 @@ def write_side_by_side(job: SideBySideJob, progress: Progress) -> SideBySideResu
                     min(done / total, 1.0) if total else 0.0,
                     f"frame {done}" + (f" of {total}" if total else ""),
                 )
-        written = check_written(target, writer.frames, writer.duration)
-        tell_warnings(reader, progress)
-        for text in writer.notes:
-            progress.warn(text)
+        written = checked_output(target, writer, reader, progress)
     return SideBySideResult(
         out=target,
         frames=written.frames,
@@ -105,9 +100,7 @@ def write_side_by_side(job: SideBySideJob, progress: Progress) -> SideBySideResu
 def _versions(job: SideBySideJob) -> list[str]:
     if not 1 <= len(job.versions) <= 4:
         raise BadInput(f"{len(job.versions)} versions cannot be shown; give one to four.")
-    if GT in job.versions and job.gt is None:
-        raise BadInput("The version gt needs a ground truth; give --gt, or leave gt out.")
-    return [each if each in PLAIN else str(checkpoint_file(each)) for each in job.versions]
+    return checked_versions(job)
 
 
 def _labels(job: SideBySideJob, versions: list[str]) -> list[str]:
@@ -161,10 +154,6 @@ def _detail(piece: Piece, height: int, width: int) -> Region:
     return replace(found, y=found.y + top)
 
 
-def _open(job: SideBySideJob, version: str) -> VSRAdapter:
-    return open_full(job) if version == FP else open_executable(job, Path(version))
-
-
 def _pictures(
     job: SideBySideJob,
     piece: Piece,
@@ -180,7 +169,7 @@ def _pictures(
         if adapter is not None:
             # All models get the same noise and the same tiles.
             yield from run_model(
-                adapter, piece, reader, job.seed, job.steps, _Quiet(progress), UpscaleReport(),
+                adapter, piece, reader, job.seed, job.steps, Quiet(progress), UpscaleReport(),
                 tile=job.tile, overlap=job.overlap, done=done,
             )  # fmt: skip
             return
@@ -196,20 +185,6 @@ def _enlarged(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     return enlarge(rgb).clip(0, 1)
 
 
-class _Quiet(Progress):
-    """Passes on a stop or a pause and warnings; frames are reported when they are written."""
-
-    def __init__(self, other: Progress) -> None:
-        super().__init__()
-        self._other = other
-
-    def check(self) -> None:
-        self._other.check()
-
-    def warn(self, message: str) -> None:
-        self._other.warn(message)
-
-
 def _key(job: SideBySideJob, piece: Piece, versions: list[str], labels: list[str]) -> str:
     return hash_json(
         {
@@ -221,6 +196,6 @@ def _key(job: SideBySideJob, piece: Piece, versions: list[str], labels: list[str
             "model": source_hash(job.model),
             "versions": [each if each in PLAIN else hash_file(each) for each in versions],
             "labels": labels,
-            "device": choose_device(job.device).type,
+            "execution": [execution_of(job, each) for each in versions],
         }
     )

@@ -15,7 +15,7 @@ from quantvsr.hashing import hash_file, hash_json
 from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.upscale import UpscaleJob, UpscaleResult
 from quantvsr.jobs.work.analysis import source_hash
-from quantvsr.jobs.work.clips import Piece, likely_frames, tell_warnings
+from quantvsr.jobs.work.clips import Piece, checked_output, likely_frames
 from quantvsr.jobs.work.lowbit import cached_checkpoint, execute, open_lowbit
 from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import open_full, tell_notes
@@ -23,7 +23,6 @@ from quantvsr.jobs.work.quantization import checkpoint_file
 from quantvsr.media.codecs import CODECS, check_output_size, container_for, find_codec
 from quantvsr.media.parts import PartsFolder
 from quantvsr.media.reader import ClipReader
-from quantvsr.media.segment_writer import check_written
 from quantvsr.media.types import Frame
 from quantvsr.media.writer import open_writer
 from quantvsr.models.adapter import VSRAdapter
@@ -86,11 +85,8 @@ def upscale(job: UpscaleJob, progress: Progress) -> UpscaleResult:
                         parts.remember(tile=report.tile, overlap=report.overlap)
                     tile = report.tile
                     writer.write(frame.rgb, frame.time, frame.duration)
-        written = check_written(target, writer.frames, writer.duration)
+        written = checked_output(target, writer, reader, progress)
         seconds["upscale"] = time.perf_counter() - began
-        tell_warnings(reader, progress)
-        for text in writer.notes:
-            progress.warn(text)
     return UpscaleResult(
         out=target,
         frames=written.frames,
