@@ -51,6 +51,7 @@ from quantvsr.quant.config import reference
 from quantvsr.quant.hadamard import Rotation, draw_signs, has_rotation
 from quantvsr.quant.qparams import PREFIX, apply_qparams, read_qparams
 from quantvsr.quant.surgery import LayerMap, quantize_model
+from quantvsr.runtime.execution import accelerate
 
 LIMIT = 24 * 2**30
 CHECKPOINT = "checkpoint.safetensors"
@@ -262,7 +263,13 @@ def quantize(trial: Trial, adapter: MGLDAdapter, folder: Path, side: int, steps:
         layers.set_mode("frozen")
         info = save_checkpoint(folder / CHECKPOINT, adapter.denoiser, {})
         found |= {"bytes": info.bytes_file, "bytes_fp32": info.bytes_fp32, "saving": info.saving}
-    enlarge(trial, "window W4A4, simulated", adapter, side, few, reserve=30)
+    enlarge(trial, "window W4A4, simulated", adapter, side, few, reserve=RESERVE)
+    with trial.part("make executable") as found:
+        found["execution"] = str(accelerate(adapter.denoiser, adapter.device, carriers=adapter.carriers))
+    for precision in (torch.float32, torch.float16):
+        if adapter.device.type == "cuda" or precision == torch.float32:
+            adapter.precision = precision
+            enlarge(trial, f"window W4A4, executable, {precision}", adapter, side, steps, reserve=RESERVE)
 
 
 def upscale_clip(trial: Trial, folder: Path, device: torch.device, side: int, steps: int) -> None:

@@ -27,6 +27,7 @@ from mgld_layers import RANK, SHAPES, LayerKind, layer_kinds
 from torch import Tensor, nn
 
 from quantvsr.quant.config import default
+from quantvsr.runtime.int_mm import BACKEND as INT_MM
 from quantvsr.runtime.triton_int8 import BACKEND
 from quantvsr.runtime.triton_layer import TritonLayer
 
@@ -147,6 +148,11 @@ class Compiled(nn.Module):
         return _compiled(self.kind)(x, self.plain.weight, self.plain.bias)
 
 
+def products_of_torch(kind: LayerKind) -> nn.Module:
+    """Integers without Triton."""
+    return INT_MM.prepare(kind.frozen(default(4, 4)), torch.bfloat16)
+
+
 VARIANTS: dict[str, Callable[[LayerKind], nn.Module]] = {
     "bf16": plain,
     "bf16 compiled": Compiled,
@@ -154,6 +160,7 @@ VARIANTS: dict[str, Callable[[LayerKind], nn.Module]] = {
     "W4A4 unpacked at load": quantized(4, packed=False),
     "W6A6": quantized(6),
     "W8A8": quantized(8),
+    "W4A4 by torch._int_mm": products_of_torch,
 }
 
 

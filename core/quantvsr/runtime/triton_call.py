@@ -28,6 +28,9 @@ _LARGEST_SPAN = 256
 _WANTED, _ENOUGH = 264, 528
 """Programs that a large GPU should have at least (two for each multiprocessor), and those that are enough."""
 
+_LONG = 8
+"""Blocks of channels that one program may take where there are just `_WANTED` programs."""
+
 _RUNS = 64
 """Runs of weight codes that one program unpacks."""
 
@@ -92,10 +95,19 @@ class Call:
             KZ=window.size[0], KY=window.size[1], KX=window.size[2],
             DZ=window.dilation[0], DY=window.dilation[1], DX=window.dilation[2],
         )  # fmt: skip
+        # One launch for all where rows are enough to keep a GPU busy by themselves.
+        self.rows_at_once = _ROWS
+        while self.rows_at_once > 16 and rows * entries // self.rows_at_once < _ENOUGH:
+            self.rows_at_once //= 2
+        self.by_rows = (
+            layer.range_kind == "position"
+            and not window.pads
+            and -(-entries * rows // self.rows_at_once) * _LONG >= chunks * _WANTED
+        )
         planes = (0, 0, 0) if self.tile.nibbles else layer.planes
         self.unpacks = any(planes)
         blocks = layer.outputs * layer.length // RUN
-        programs = -(-entries * rows // feature_rows) if layer.rank else 0
+        programs = -(-entries * rows // feature_rows) if layer.rank and not self.by_rows else 0
         turning = chunks if layer.leave else 0
         self.before_grid = (programs + turning + (-(-blocks // _RUNS) if self.unpacks else 0),)
         self.before: dict[str, Any] = dict(
@@ -119,6 +131,11 @@ class Call:
             CP=layer.padded_channels, LOWEST=low, HIGHEST=high, SYMMETRIC=config.activation_symmetric,
             FLOOR=ABSOLUTE_FLOOR if config.scale_floor == "absolute" else 0.0, OFFSET=128,
             ACT_ZERO=layer.act_zero,
+        )  # fmt: skip
+        self.rows_grid = (-(-entries * rows // self.rows_at_once),)
+        self.rows: dict[str, Any] = dict(
+            rows=entries * rows, WIDTH=self.before["WIDTH"], num_stages=_STAGES, **coding,
+            **{k: v for k, v in values.items() if k != "SHARES"} | {"ROWS": self.rows_at_once},
         )  # fmt: skip
         self.encode_grid = (padded_tiles * shares * entries,)
         self.encode: dict[str, Any] = dict(
@@ -209,11 +226,28 @@ class Call:
             weights = torch.empty(layer.outputs * layer.length, dtype=torch.int8, device=device)
         found, turned, moved, signs = (_or(t, x) for t in (found, turned, layer.moved, layer.signs))
         matrix = _or(_as(layer.matrix, x) if layer.exact else layer.matrix, x)
+        l2 = _or(self._l2(layer, x), x)
         if self.before_grid[0]:
             _encode.before[self.before_grid](
-                x, _or(self._l2(layer, x), x), found, turned, matrix, signs, packed=layer.weights,
+                x, l2, found, turned, matrix, signs, packed=layer.weights,
                 weights=weights, weight_zeros=layer.weight_zeros, **self.before,
             )  # fmt: skip
+        if self.by_rows:
+            _encode.encode_rows[self.rows_grid](
+                x,
+                l2,
+                codes,
+                scales,
+                _or(zeros, x),
+                found,
+                turned,
+                moved,
+                layer.clip,
+                matrix,
+                signs,
+                **self.rows,
+            )
+            return codes, scales, zeros, features, weights
         partial = torch.empty(2 * self.partials, dtype=torch.float32, device=device)
         _encode.ranges[self.ranges_grid](
             x, found, turned, moved, matrix, signs, partial=partial, **self.ranges

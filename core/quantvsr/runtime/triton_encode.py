@@ -111,7 +111,8 @@ def before(
     pid = tl.program_id(0)
     if pid < feature_programs:
         if RANK > 0:
-            features_of(pid, x, l2, found, rows, RANK, RP, C, DOUBLE, FEATURE_ROWS, WIDTH)
+            row = pid * FEATURE_ROWS + tl.arange(0, FEATURE_ROWS)
+            features_of(row, row < rows, x, l2, found, rows, RANK, RP, C, DOUBLE, FEATURE_ROWS, WIDTH)
     elif pid < feature_programs + direction_programs:
         if RANK > 0:
             turn_directions(
@@ -177,6 +178,61 @@ def ranges(
     else:
         tl.store(partial + 2 * pid, tl.reduce(low, 0, smaller))
         tl.store(partial + 2 * pid + 1, tl.reduce(high, 0, larger))
+
+
+@triton.jit
+def encode_rows(
+    x, l2, codes, scales, zeros, found, turned, moved, clip, matrix, signs, factor, rows,
+    WIDTH: tl.constexpr, CP: tl.constexpr, LOWEST: tl.constexpr, HIGHEST: tl.constexpr,
+    SYMMETRIC: tl.constexpr, FLOOR: tl.constexpr, OFFSET: tl.constexpr, ACT_ZERO: tl.constexpr,
+    RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr,
+    CHUNKS: tl.constexpr, ROWS: tl.constexpr, LEAVE: tl.constexpr, DOUBLE: tl.constexpr,
+    ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr, SHIFT: tl.constexpr, EXACT: tl.constexpr,
+):  # fmt: skip
+    """Features, ranges and codes at once, where every position has a range of its own and no border.
+
+    A program reads its ROWS rows three times, the second and the third time from the cache.
+    """
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    inside = row < rows
+    upper = 0.0
+    lower = 0.0
+    if RANK > 0:
+        upper, lower = features_of(row, inside, x, l2, found, rows, RANK, RP, C, DOUBLE, ROWS, WIDTH)
+    row = row.to(tl.int64)
+    column = tl.arange(0, BP)
+    low = tl.full((ROWS,), float("inf"), tl.float32)
+    high = tl.full((ROWS,), float("-inf"), tl.float32)
+    for chunk in range(CHUNKS):
+        columns = chunk * BLOCK + column
+        used = (column < BLOCK) & (columns < C)
+        valid = inside[:, None] & used[None, :]
+        tile = tl.load(x + (row * C)[:, None] + columns[None, :], mask=valid, other=0.0)
+        entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST)
+        value = values_of(
+            tile, turned, moved, signs, entries, factor, upper, lower, columns, used,
+            RANK, RP, C, LEAVE, DOUBLE, ROTATE, SIGNS_FIRST, SHIFT, EXACT,
+        )  # fmt: skip
+        low = smaller(low, tl.reduce(tl.where(used[None, :], value, float("inf")), 1, smaller))
+        high = larger(high, tl.reduce(tl.where(used[None, :], value, float("-inf")), 1, larger))
+    scale, zero = _scale(low, high, clip, LOWEST, HIGHEST, SYMMETRIC, FLOOR)
+    tl.store(scales + row, scale, mask=inside)
+    if ACT_ZERO:
+        tl.store(zeros + row, (zero - OFFSET).to(tl.int32), mask=inside)
+    for chunk in range(CHUNKS):
+        columns = chunk * BLOCK + column
+        used = (column < BLOCK) & (columns < C)
+        valid = inside[:, None] & used[None, :]
+        tile = tl.load(x + (row * C)[:, None] + columns[None, :], mask=valid, other=0.0)
+        entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST)
+        value = values_of(
+            tile, turned, moved, signs, entries, factor, upper, lower, columns, used,
+            RANK, RP, C, LEAVE, DOUBLE, ROTATE, SIGNS_FIRST, SHIFT, EXACT,
+        )  # fmt: skip
+        _store_codes(
+            codes, row * CP, inside, columns, used, value, scale[:, None], zero[:, None], chunk == CHUNKS - 1,
+            C, CP, ROWS, LOWEST, HIGHEST, OFFSET, ACT_ZERO,
+        )  # fmt: skip
 
 
 @triton.jit

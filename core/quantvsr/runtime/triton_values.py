@@ -46,13 +46,11 @@ def rotation_of(
 
 @triton.jit
 def features_of(
-    pid, x, l2, found, rows,
+    row, inside, x, l2, found, rows,
     RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, DOUBLE: tl.constexpr, ROWS: tl.constexpr,
     WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """Features of ROWS rows, x with L2; with DOUBLE both are the sums of two halves."""
-    row = pid * ROWS + tl.arange(0, ROWS)
-    inside = row < rows
+    """Features of ROWS rows, x with L2, stored and given; with DOUBLE all are the sums of two halves."""
     column = tl.arange(0, WIDTH)
     r = tl.arange(0, RP)
     a_tile = x + (row.to(tl.int64) * C)[:, None] + column[None, :]
@@ -68,12 +66,13 @@ def features_of(
         total = tl.dot(a, tl.trans(b), total, input_precision="ieee")
     where = found + (row.to(tl.int64) * RANK)[:, None] + r[None, :]
     there = inside[:, None] & (r < RANK)[None, :]
+    upper = total.to(x.dtype.element_ty)
+    lower = upper
     if DOUBLE:
         upper, lower = _halves(total, x.dtype.element_ty)
-        tl.store(where, upper, mask=there)
         tl.store(where + tl.full((), RANK, tl.int64) * rows, lower, mask=there)
-    else:
-        tl.store(where, total.to(found.dtype.element_ty), mask=there)
+    tl.store(where, upper, mask=there)
+    return upper, lower
 
 
 @triton.jit
