@@ -10,6 +10,7 @@ Standard input takes one JSON object a line: `{"run": ID, "job": {...}}` (the jo
 - `{"id": ID, "warning": "..."}`; `{"id": ID, "paused": true}` when the job really waits, or `false`
 - `{"id": ID, "result": {...}}` or `{"id": ID, "error": "...", "exit_code": 2}`, once, as a job's last line
 
+A GPU that fails ends the engine, as a crash does: CUDA does not recover within a process.
 When standard input closes, the parent is gone: the job is cancelled and the engine ends.
 """
 
@@ -97,12 +98,14 @@ class Server:
         self._line.send(ready=os.getpid())
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._beat, daemon=True).start()
-        while (request := self._waiting.get()) is not None:
-            if request.get("prepare"):
-                importlib.import_module("quantvsr.jobs.work.machine")
-            else:
-                self._run(str(request["run"]), request.get("job"))
-        self._end.set()
+        try:
+            while (request := self._waiting.get()) is not None:
+                if request.get("prepare"):
+                    importlib.import_module("quantvsr.jobs.work.machine")
+                else:
+                    self._run(str(request["run"]), request.get("job"))
+        finally:
+            self._end.set()
 
     def _read(self) -> None:
         for text in self._requests:
@@ -143,7 +146,10 @@ class Server:
             self._line.send(id=job_id, error=str(error), exit_code=error.exit_code)
         except KeyboardInterrupt:
             self._line.send(id=job_id, error=str(Cancelled()), exit_code=Cancelled.exit_code)
-        except Exception as error:  # noqa: BLE001  (the last one to catch it: the parent shows it)
+        except Exception as error:
+            if is_lost_gpu(error):
+                # Nothing on the GPU works in this process any more: end, so that the parent starts another.
+                raise
             import traceback
 
             traceback.print_exc()
@@ -151,6 +157,11 @@ class Server:
             self._line.send(id=job_id, error=text, exit_code=1)
         finally:
             self._progress.pop(job_id, None)
+
+
+def is_lost_gpu(error: Exception) -> bool:
+    """Whether a GPU failed in a way after which this process can no longer use one."""
+    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
 
 
 def resident_memory() -> int | None:

@@ -197,3 +197,17 @@ def test_the_real_engine_ends_with_its_parent() -> None:
         assert json.loads(process.stdout.readline()) == {"ready": process.pid}
         process.stdin.close()
         assert process.wait(60) == 0
+
+
+def test_a_gpu_that_fails_ends_the_engine(jobs: dict[str, Callable[[Progress], Result]]) -> None:
+    def fail(progress: Progress) -> Result:
+        raise RuntimeError("CUDA error: the device is not there")
+
+    jobs["gone"] = fail
+    said = io.StringIO()
+    server = Server(io.StringIO(), Line(said))
+    server._take({"run": "1", "job": "gone"})
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        server._run("1", "gone")
+    # No answer for the job: to the parent this is a crash, after which the job can go on.
+    assert "error" not in said.getvalue()

@@ -14,6 +14,7 @@ from quantvsr_gui.pages.base import Context, PageController
 from quantvsr_gui.pages.model.checkpoints import adopt_checkpoint
 from quantvsr_gui.pages.model.layers import LayerRow, LayersModel, count
 from quantvsr_gui.pages.model.page import ModelPage
+from quantvsr_gui.pages.model.running import RunningControl
 from quantvsr_gui.shell.actions import Action
 from quantvsr_gui.widgets.drop import DropTarget
 
@@ -29,6 +30,7 @@ class ModelController(PageController):
         self.view, self.layers = page, layers
         self._asked: JobHandle | None = None
         self._shown_model = ""
+        self.running = RunningControl(page.running, context.project, context.engines, page.messages, self)
         self.offer_command()
         page.bundled_button.clicked.connect(lambda: self.choose(BUNDLED))
         page.folder_button.clicked.connect(self.ask_folder)
@@ -133,7 +135,10 @@ class ModelController(PageController):
         self.layers.set_rows([LayerRow.from_json(layer) for layer in result["layers"]])
         self.layers.set_excluded(project.settings.exclude)
         self.view.facts.show_rows(_facts(result))
+        self.running.set_own_steps(int(result["steps"]))
         self._show_sums()
+        # Later than the model, which is what a person waits for.
+        self.running.ask()
 
     # Layers
 

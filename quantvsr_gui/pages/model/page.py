@@ -4,7 +4,8 @@ from PySide6.QtWidgets import QGridLayout, QHeaderView, QSizePolicy, QVBoxLayout
 
 from quantvsr_gui.pages.base import Page, step_of
 from quantvsr_gui.pages.model.layers import KIND, MACS, NAME, PARAMETERS, SHAPE, LayersModel
-from quantvsr_gui.widgets.card import Card
+from quantvsr_gui.pages.model.running import RunningForm
+from quantvsr_gui.widgets.card import Card, row
 from quantvsr_gui.widgets.table import SearchTable
 from quantvsr_gui.widgets.text import button, label
 
@@ -21,7 +22,8 @@ class ModelPage(Page):
         for made in (self.bundled_button, self.folder_button, self.file_button):
             self.card.head.addWidget(made)
         self.facts = Facts()
-        self.card.body.addWidget(self.facts)
+        self.running = RunningForm()
+        self.card.body.addLayout(row(self.facts, self.running, spacing=32))
         self.body.addWidget(self.card)
 
         self.table_card = Card("Layers")
@@ -68,4 +70,6 @@ class Facts(QWidget):
             value.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
             value.setAccessibleName(f"{name}: {text}")
             grid.addWidget(value, line, 1)
+        # What is left below stays below.
+        grid.setRowStretch(len(rows), 1)
         self._column.addWidget(self._holder)

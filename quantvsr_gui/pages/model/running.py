@@ -1,0 +1,180 @@
+"""Where the project computes, and in how many sampling steps."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PySide6.QtCore import QObject, QSignalBlocker, Qt, QTimer
+from PySide6.QtWidgets import QComboBox, QFormLayout, QSpinBox, QVBoxLayout, QWidget
+
+from quantvsr.jobs import InfoJob
+from quantvsr_gui.engine import Engine, Engines, JobHandle
+from quantvsr_gui.project import ProjectModel
+from quantvsr_gui.widgets.banner import Messages
+from quantvsr_gui.widgets.text import label, size
+
+AUTO, CPU = "auto", "cpu"
+_MOST_STEPS = 1000
+_KEY = "device"
+
+
+class RunningForm(QWidget):
+    """Two settings that hold for everything the project computes."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFixedWidth(336)
+        self.device = QComboBox()
+        self.device.setAccessibleName("Device")
+        self.device.setToolTip("Where the model runs: calibration, training, previews and exports")
+        self.device.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.device.setMinimumContentsLength(12)
+        self.steps = QSpinBox()
+        self.steps.setAccessibleName("Sampling steps")
+        self.steps.setToolTip(
+            "Denoising steps of each window. More take longer; calibration, previews and exports use the same."
+        )
+        self.steps.setRange(0, _MOST_STEPS)
+        self.steps.setKeyboardTracking(False)
+        self.note = label("", "muted", wrap=True)
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setHorizontalSpacing(16)
+        form.setVerticalSpacing(8)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        form.addRow(label("Device", "muted"), self.device)
+        form.addRow(label("Sampling steps", "muted"), self.steps)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addLayout(form)
+        column.addWidget(self.note)
+        column.addStretch(1)
+
+
+class RunningControl(QObject):
+    """Connects the form with the project; a device that is not there is replaced by `auto`, and said so.
+
+    Args:
+        form: The view.
+        project: Whose settings are shown and edited.
+        engines: The one for quick looks is asked for the devices.
+        messages: Where a device that went away is told.
+        parent: Qt's owner.
+    """
+
+    def __init__(
+        self,
+        form: RunningForm,
+        project: ProjectModel,
+        engines: Engines,
+        messages: Messages,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._form, self._project, self._messages = form, project, messages
+        self._engines = engines
+        self._asked: JobHandle | None = None
+        # By name, with what a person calls them; None before the engine has answered.
+        self._gpus: dict[str, str] | None = None
+        self._own_steps: int | None = None
+        form.device.activated.connect(self._device_chosen)
+        form.steps.valueChanged.connect(self._steps_edited)
+        project.opened.connect(self._opened)
+        project.settings_changed.connect(self._settings_changed)
+        for engine in engines.all():
+            engine.crashed.connect(lambda *_, engine=engine: self._crashed(engine))
+        self.show()
+
+    def ask(self) -> None:
+        """Ask which devices there are, unless that is known or on its way."""
+        if self._gpus is None and self._asked is None:
+            self._asked = handle = self._engines.preview.submit(InfoJob())
+            handle.succeeded.connect(self._answered)
+            handle.ended.connect(self._forget)
+
+    def set_own_steps(self, steps: int) -> None:
+        """Say how many steps the model itself takes."""
+        self._own_steps = steps
+        self.show()
+
+    def show(self) -> None:
+        """Show the settings as they are."""
+        form, settings = self._form, self._project.settings
+        choices = {AUTO: "Automatic", CPU: "Processor"} | (self._gpus or {})
+        # A kind of device that the engine does not list ("mps") may still be one that it can use.
+        choices.setdefault(settings.device, settings.device)
+        with QSignalBlocker(form.device):
+            form.device.clear()
+            for name, title in choices.items():
+                form.device.addItem(title, name)
+            form.device.setCurrentIndex(form.device.findData(settings.device))
+        with QSignalBlocker(form.steps):
+            own = "" if self._own_steps is None else f" ({self._own_steps})"
+            form.steps.setSpecialValueText(f"The model's own{own}")
+            form.steps.setValue(settings.steps or 0)
+        for part in (form.device, form.steps):
+            part.setEnabled(self._project.is_open)
+        form.note.setText(self._words(settings.device))
+
+    def _words(self, device: str) -> str:
+        if device != AUTO or self._gpus is None:
+            return ""
+        first = next(iter(self._gpus.values()), None)
+        return f"Automatic takes {first or 'the processor: no GPU was found'}."
+
+    # Devices
+
+    def _answered(self, result: dict[str, Any]) -> None:
+        self._gpus = gpu_titles(result["gpus"])
+        self._fall_back()
+        self.show()
+
+    def _forget(self) -> None:
+        self._asked = None
+
+    def _opened(self) -> None:
+        self._messages.clear(_KEY)
+        self._fall_back()
+        self.show()
+
+    def _crashed(self, engine: Engine) -> None:
+        """Perhaps because a GPU went away: look again, in a process that has not seen it."""
+        if not self._gpus:
+            return
+        self._gpus = None
+        if engine is not self._engines.preview:
+            self._engines.preview.restart()
+        QTimer.singleShot(0, self, self.ask)
+
+    def _fall_back(self) -> None:
+        wanted = self._project.settings.device
+        gone = wanted.startswith("cuda") and self._gpus is not None and not _has(self._gpus, wanted)
+        if not self._project.is_open or not gone:
+            return
+        self._project.change("use another device", device=AUTO)
+        instead = next(iter((self._gpus or {}).values()), "the processor")
+        text = f"The GPU {wanted} of this project is not there; {instead} is used instead."
+        self._messages.show_message(text, "warning", key=_KEY)
+
+    # Editing
+
+    def _device_chosen(self) -> None:
+        self._messages.clear(_KEY)
+        self._project.change("choose a device", device=self._form.device.currentData())
+
+    def _steps_edited(self, value: int) -> None:
+        if self._project.is_open:
+            self._project.change("change the sampling steps", merge="steps", steps=value or None)
+
+    def _settings_changed(self, names: frozenset[str]) -> None:
+        if names & {"device", "steps"}:
+            self.show()
+
+
+def gpu_titles(gpus: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What the engine says of GPUs, by their names in the settings: "NVIDIA H200 (151 GB, cuda:0)"."""
+    return {str(gpu["device"]): f"{gpu['name']} ({size(gpu['memory'])}, {gpu['device']})" for gpu in gpus}
+
+
+def _has(gpus: Mapping[str, str], device: str) -> bool:
+    return device in gpus or (device == "cuda" and bool(gpus))
