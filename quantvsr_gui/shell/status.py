@@ -5,6 +5,21 @@ from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 from quantvsr_gui.engine import Engines, JobHandle, JobState
 from quantvsr_gui.widgets.text import label, size
 
+# What the engine for long jobs does, by the job's name.
+_WORDS = {
+    "analyze": "Analysing",
+    "compare": "Comparing",
+    "deliver": "Exporting",
+    "measure": "Measuring",
+    "preview": "Rendering",
+    "quantize": "Quantizing",
+    "repack": "Packing",
+    "report": "Reporting",
+    "score": "Measuring",
+    "side-by-side": "Exporting",
+    "upscale": "Exporting",
+}
+
 
 class EngineStatus(QWidget):
     """The long job under way with its progress; else how the engine is."""
@@ -37,7 +52,7 @@ class EngineStatus(QWidget):
                 handle.progressed.connect(lambda *_: self._show())
         self.bar.setVisible(handle is not None)
         if handle is not None:
-            what = "Paused" if handle.state is JobState.PAUSED else handle.job.name.capitalize()
+            what = "Paused" if handle.state is JobState.PAUSED else _WORDS.get(handle.job.name, "Working")
             memory = f", {size(work.memory)}" if work.memory else ""
             self.text.setText(f"{what} {handle.fraction:.0%}{memory}")
             self.bar.setValue(round(1000 * handle.fraction))

@@ -1,8 +1,6 @@
 """Windows beside the pages: palette, shortcuts, environment, the saved log, the tour."""
 
-from collections.abc import Callable
-
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QDialog, QWidget
 
 from quantvsr.errors import QuantVSRError
@@ -22,12 +20,12 @@ class Tools(QObject):
     """Opens them.
 
     Args:
-        window: Their parent; the tour lies over its content.
+        window: Their parent.
         context: What pages get too.
         projects: Opens the example for the tour.
         messages: Where failures and the offer of the tour are shown.
         log: What is saved.
-        done: Called when the tour ends.
+        tour: Shown when it is asked for.
     """
 
     def __init__(
@@ -37,14 +35,12 @@ class Tools(QObject):
         projects: Projects,
         messages: Messages,
         log: LogPanel,
-        done: Callable[[], None],
+        tour: Tour,
     ) -> None:
         super().__init__(window)
         self._window, self._context, self._projects = window, context, projects
         self._messages, self._log = messages, log
-        self.tour = Tour(window, context.go_to, done)
-        self.tour.hide()
-        window.installEventFilter(self)
+        self.tour = tour
         context.actions.add(
             Action("edit.palette", "Find a command…", self.show_palette, "Edit", "Ctrl+K"),
             Action("edit.shortcuts", "Keyboard shortcuts…", self.show_shortcuts, "Edit"),
@@ -92,12 +88,6 @@ class Tools(QObject):
         text = "Welcome. This example project has a finished result on every page."
         self._messages.show_message(text, "info", {"Take the tour": self.start_tour}, "tour")
         settings.change(tour_seen=True)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """The tour stays in its corner when the window changes its size."""
-        if event.type() == QEvent.Type.Resize:
-            self.tour.place()
-        return super().eventFilter(watched, event)
 
     def _open(self, dialog: QDialog) -> None:
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from quantvsr_gui.widgets.card import row
@@ -57,45 +57,41 @@ STOPS = (
 
 
 class Tour(QFrame):
-    """A card over the window. Going on shows the next page.
+    """A card below the steps, where it hides nothing. Going on shows the next page.
 
     Args:
-        window: Lies over this widget.
         go_to: Shows a page.
         done: Called once at the end.
+        parent: Qt's owner.
     """
 
-    def __init__(self, window: QWidget, go_to: Callable[[str], None], done: Callable[[], None]) -> None:
-        super().__init__(window)
+    def __init__(
+        self, go_to: Callable[[str], None], done: Callable[[], None], parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
         self.setProperty("look", "tour")
         self.setAccessibleName("Tour")
-        self._window, self._go_to, self._done = window, go_to, done
+        self._go_to, self._done = go_to, done
         self._place = 0
-        self.title = label("", "heading")
+        self.title = label("", "heading", wrap=True)
         self.text = label("", wrap=True)
         self.back_button = button("Back", clicked=lambda: self._step(-1))
         self.next_button = button("Next", "primary", clicked=lambda: self._step(1))
         self.end_button = button("End the tour", "link", clicked=self.finish)
         column = QVBoxLayout(self)
-        column.setContentsMargins(16, 16, 16, 16)
+        column.setContentsMargins(12, 12, 12, 8)
         column.setSpacing(8)
         column.addWidget(self.title)
-        column.addWidget(self.text, 1)
-        column.addLayout(row(self.end_button, None, self.back_button, self.next_button))
-        self.setFixedSize(400, 168)
+        column.addWidget(self.text)
+        column.addLayout(row(self.back_button, self.next_button))
+        column.addWidget(self.end_button)
+        self.hide()
 
     def begin(self) -> None:
         """Show the first stop."""
         self._place = 0
-        self._show()
         self.show()
-        self.raise_()
-        self.next_button.setFocus()
-
-    def place(self) -> None:
-        """Stay in the lower right corner of the window."""
-        over = self._window.size()
-        self.move(QPoint(over.width() - self.width() - 24, over.height() - self.height() - 24))
+        self._show()
 
     def finish(self) -> None:
         """End it."""
@@ -103,9 +99,14 @@ class Tour(QFrame):
         self._done()
 
     def keyPressEvent(self, event) -> None:
-        """Escape ends it."""
-        if event.key() == Qt.Key.Key_Escape:
+        """Enter and the arrows go on and back, Escape ends it."""
+        keys = Qt.Key
+        if event.key() == keys.Key_Escape:
             self.finish()
+        elif event.key() in (keys.Key_Return, keys.Key_Enter, keys.Key_Right):
+            self._step(1)
+        elif event.key() == keys.Key_Left and self._place:
+            self._step(-1)
         else:
             super().keyPressEvent(event)
 
@@ -123,5 +124,5 @@ class Tour(QFrame):
         self.text.setText(stop.text)
         self.back_button.setEnabled(self._place > 0)
         self.next_button.setText("Done" if self._place == len(STOPS) - 1 else "Next")
-        self.place()
-        self.raise_()
+        # A page may have taken the focus.
+        self.next_button.setFocus()

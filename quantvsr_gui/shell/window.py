@@ -28,6 +28,7 @@ from quantvsr_gui.shell.settings import SettingsStore
 from quantvsr_gui.shell.status import EngineStatus
 from quantvsr_gui.shell.theme import ThemeManager
 from quantvsr_gui.shell.tools import Tools
+from quantvsr_gui.shell.tour import Tour
 from quantvsr_gui.shell.watch import EngineWatch
 from quantvsr_gui.shell.welcome import Welcome
 from quantvsr_gui.widgets.banner import Messages
@@ -130,6 +131,9 @@ class MainWindow(QMainWindow):
         column.addWidget(self.project_name)
         column.addSpacing(12)
         column.addWidget(self.rail, 1)
+        self.tour = Tour(self.show_step, self.rail.setFocus)
+        column.addWidget(self.tour)
+        column.addSpacing(8)
         column.addWidget(self.status)
         column.addWidget(label(f"Version {__version__}", "small"))
 
@@ -177,9 +181,7 @@ class MainWindow(QMainWindow):
             *window_actions(self.projects, self.project, self.settings, self.show_step),
             Action("file.quit", "Quit", self.close, "File", "Ctrl+Q"),
         )
-        self.tools = Tools(
-            self, self.context, self.projects, self.messages, self.log, lambda: self.rail.setFocus()
-        )
+        self.tools = Tools(self, self.context, self.projects, self.messages, self.log, self.tour)
         self.menus = Menus(self.menuBar(), self.actions_, self.projects, self.settings)
         stack = self.project.undo_stack
         stack.undoTextChanged.connect(lambda text: self._name_undo("edit.undo", "Undo", text))

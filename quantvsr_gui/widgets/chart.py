@@ -3,8 +3,8 @@
 from typing import cast
 
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF
-from PySide6.QtGui import QColor, QFont
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QColor, QFont, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
 from quantvsr_gui.shell.tokens import DARK, Tokens
@@ -14,7 +14,10 @@ LEFT_AXIS = 56  # pixels: charts below each other have their axes at the same pl
 
 
 class Chart(pg.PlotWidget):
-    """One chart.
+    """One chart. A double click takes back what was zoomed and moved by hand.
+
+    Attributes:
+        wheel_with_ctrl: Whether the wheel zooms with Ctrl only, and otherwise scrolls what is around.
 
     Args:
         name: Accessible name.
@@ -34,6 +37,7 @@ class Chart(pg.PlotWidget):
         super().__init__(parent, axisItems=axis_items)
         self.setAccessibleName(name)
         self.tokens: Tokens = DARK
+        self.wheel_with_ctrl = False
         plot = self.plot_item
         plot.setMenuEnabled(False)
         plot.hideButtons()
@@ -72,6 +76,23 @@ class Chart(pg.PlotWidget):
         for side, text in (("bottom", bottom), ("left", left)):
             if text:
                 self.plot_item.getAxis(side).setLabel(text, **style)
+
+    def wheelEvent(self, ev: QWheelEvent) -> None:
+        """Zoom, where that is meant."""
+        if self.wheel_with_ctrl and not ev.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            ev.ignore()
+            return
+        super().wheelEvent(ev)
+
+    def mouseDoubleClickEvent(self, ev: QMouseEvent) -> None:
+        """Show everything again."""
+        super().mouseDoubleClickEvent(ev)
+        if any(self.view_box.state["mouseEnabled"]):
+            self.fit()
+
+    def fit(self) -> None:
+        """Show everything, as before anything was zoomed or moved by hand."""
+        self.view_box.autoRange()
 
     def at(self, point: QPointF) -> QPointF:
         """Place in data coordinates of a place in the scene."""

@@ -38,4 +38,17 @@ class EmptyState(QWidget):
             column.addSpacing(8)
             column.addLayout(line)
         column.addStretch(3)
+        self._column = column
         self.setAccessibleName(title)
+
+    def say(self, title: str, text: str) -> None:
+        """Say something else."""
+        self.title.setText(title)
+        self.text.setText(text)
+        self.setAccessibleName(title)
+
+    def gather(self, part: QWidget) -> None:
+        """Show another part below the buttons."""
+        last = self._column.count() - 1
+        self._column.insertSpacing(last, 24)
+        self._column.insertWidget(last + 1, part, 0, Qt.AlignmentFlag.AlignHCenter)

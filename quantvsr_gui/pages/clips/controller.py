@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker
+from PySide6.QtCore import QItemSelectionModel, QSignalBlocker
 
 from quantvsr.errors import BadInput
 from quantvsr.jobs import ProbeJob
@@ -40,7 +40,8 @@ class ClipsController(PageController):
             made.clicked.connect(self.ask_files)
         for made in (page.bundled_button, page.empty_bundled_button):
             made.clicked.connect(self.add_bundled)
-        page.add_folder_button.clicked.connect(self.ask_folder)
+        for made in (page.add_folder_button, page.empty_folder_button):
+            made.clicked.connect(self.ask_folder)
         page.remove_button.clicked.connect(self.remove_selected)
         page.table.view.selectionModel().selectionChanged.connect(self._show_range)
         clips.toggled.connect(self._toggle)
@@ -108,6 +109,15 @@ class ClipsController(PageController):
         kept = tuple(clip for number, clip in enumerate(clips) if number not in gone)
         self.context.project.change("remove clips", clips=kept)
 
+    def _select(self, number: int) -> None:
+        """Select a clip, and go on with it by keyboard."""
+        view = self.view.table.view
+        index = self.view.table.proxy.mapFromSource(self.clips.index(number, 0))
+        flags = QItemSelectionModel.SelectionFlag
+        view.selectionModel().setCurrentIndex(index, flags.ClearAndSelect | flags.Rows)
+        if self.view.isVisible():
+            view.setFocus()
+
     def _probe(self, paths: tuple[str, ...]) -> JobHandle:
         project = self.context.project.project
         folder = None if project is None or project.read_only else str(project.cache / "thumbnails")
@@ -132,16 +142,16 @@ class ClipsController(PageController):
         for entry in result["clips"]:
             path = str(entry["path"])
             if "error" in entry:
-                failed.append(str(entry["error"]))
+                failed.append((path, str(entry["error"])))
             elif path not in known:
                 known.add(path)
                 self._keep(entry)
                 added.append(ClipEntry(path, gt=entry["gt"]))
         if added:
             self.context.project.change("add clips", clips=(*before, *added))
+            self._select(len(before))
         if failed:
-            more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-            self._say(failed[0] + more, "warning")
+            self._say(_reasons(failed), "warning")
         else:
             self.view.messages.clear("clips")
 
@@ -172,7 +182,9 @@ class ClipsController(PageController):
         self.clips.set_clips(clips)
         for some, shown in ((self.view.empty, not clips), (self.view.table, bool(clips))):
             some.setVisible(shown)
-        self.view.remove_button.setEnabled(bool(clips))
+        # The empty state has these buttons itself.
+        for made in self.view.head_buttons():
+            made.setVisible(bool(clips))
         self.view.range_card.setEnabled(bool(clips))
         unknown = tuple(clip.path for clip in clips if self.clips.facts(clip.path) is None)
         if unknown and not self._asked:
@@ -200,7 +212,8 @@ class ClipsController(PageController):
         for widget in (card.strip, card.controls):
             widget.setVisible(current is not None)
         if current is None:
-            card.note.setText("Select a clip to choose the part that is used.")
+            todo = "Select a clip" if self.clips.clips else "Add a clip"
+            card.note.setText(f"{todo} to choose the part that is used.")
             return
         _, clip, facts = current
         total = facts.frames or max(clip.stop or 1, 1)
@@ -219,7 +232,7 @@ class ClipsController(PageController):
     def _show_amounts(self) -> None:
         settings, amounts = self.context.project.settings, self.view.amounts
         budget = budget_of(settings)
-        amounts.preset.setCurrentText(settings.preset)
+        amounts.preset.setCurrentIndex(amounts.preset.findData(settings.preset))
         shown = {"samples": budget.samples, "keep_steps": budget.keep_steps or 0, "crop": budget.crop}
         for name, box in self._boxes().items():
             with QSignalBlocker(box):
@@ -227,8 +240,9 @@ class ClipsController(PageController):
         amounts.steps.setSpecialValueText("all")
         own = any(getattr(settings, name) is not None for name in shown)
         amounts.reset_button.setVisible(own)
-        learned = len(settings.learning_clips()) or "the bundled"
-        text = f"Learns from {learned} clips; {budget.refine.updates + budget.refine.bias_updates} updates."
+        learned = len(settings.learning_clips())
+        clips = "the bundled clips" if not learned else "the ticked clip" if learned == 1 else None
+        text = f"Learns from {clips or f'the {learned} ticked clips'}."
         if settings.clips and not settings.learning_clips():
             text = "No clip is ticked: tick at least one to learn from."
         amounts.sum.setText(text)
@@ -267,7 +281,7 @@ class ClipsController(PageController):
         return {"samples": amounts.samples, "keep_steps": amounts.steps, "crop": amounts.crop}
 
     def _preset_chosen(self) -> None:
-        preset = self.view.amounts.preset.currentText()
+        preset = self.view.amounts.preset.currentData()
         self.context.project.change(
             "choose a budget", preset=preset, samples=None, keep_steps=None, crop=None
         )
@@ -279,6 +293,15 @@ class ClipsController(PageController):
 
     def _reset_amounts(self) -> None:
         self.context.project.change("use the preset's numbers", samples=None, keep_steps=None, crop=None)
+
+
+def _reasons(failed: Sequence[tuple[str, str]]) -> str:
+    """Why files were left out: the first in full, the others by name."""
+    others = [Path(path).name for path, _ in failed[1:]]
+    if not others:
+        return failed[0][1]
+    named = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+    return f"{failed[0][1]} Also left out: {named}."
 
 
 def build(context: Context) -> ClipsController:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
-from PySide6.QtGui import QIcon, QPixmap
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPoint, QSize, Qt, Signal
+from PySide6.QtGui import QIcon, QPainter, QPixmap
 
 from quantvsr.project import ClipEntry
 from quantvsr_gui.widgets.table import SORT_ROLE, Index
@@ -144,12 +144,30 @@ class ClipsModel(QAbstractTableModel):
 
     def _icon(self, path: str, facts: ClipFacts | None) -> QIcon:
         if path not in self._icons:
-            pixmap = QPixmap(facts.pictures[0]) if facts is not None and facts.pictures else QPixmap()
-            if pixmap.isNull():
-                pixmap = QPixmap(THUMBNAIL)
-                pixmap.fill(Qt.GlobalColor.transparent)
-            self._icons[path] = QIcon(pixmap)
+            picture = QPixmap(facts.pictures[0]) if facts is not None and facts.pictures else QPixmap()
+            self._icons[path] = _thumbnail(picture)
         return self._icons[path]
+
+
+def _thumbnail(picture: QPixmap) -> QIcon:
+    """The picture in the middle of a tile, so that all names begin at the same place."""
+    edges = THUMBNAIL * 2
+    tile = QPixmap(edges)
+    tile.fill(Qt.GlobalColor.transparent)
+    if not picture.isNull():
+        mode = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        picture = picture.scaled(edges, *mode)
+        painter = QPainter(tile)
+        painter.drawPixmap(_middle(edges, picture), picture)
+        painter.end()
+    icon = QIcon(tile)
+    # Qt would tint the picture of a selected row.
+    icon.addPixmap(tile, QIcon.Mode.Selected)
+    return icon
+
+
+def _middle(edges: QSize, picture: QPixmap) -> QPoint:
+    return QPoint((edges.width() - picture.width()) // 2, (edges.height() - picture.height()) // 2)
 
 
 def _text(clip: ClipEntry, facts: ClipFacts | None, column: int) -> str:

@@ -33,15 +33,17 @@ class ClipsPage(Page):
         )
         self.remove_button = button("Remove", tip="Remove the selected clips from the project")
         self.drop_card = Card("Clips")
-        for made in (self.remove_button, self.bundled_button, self.add_folder_button, self.add_files_button):
+        for made in self.head_buttons():
             self.drop_card.head.addWidget(made)
         self.empty_files_button = button("Add files…", "primary")
+        self.empty_folder_button = button("Add a folder…", tip="Add the videos, or the pictures, of a folder")
         self.empty_bundled_button = button("Add the bundled clips")
         self.empty = EmptyState(
             "No clips yet",
             "Drop videos or folders of pictures here. Low-quality clips like those the model will meet "
             "serve best; four to ten short ones are enough. Without any, the bundled clips are used.",
             self.empty_files_button,
+            self.empty_folder_button,
             self.empty_bundled_button,
         )
         self.table = SearchTable(clips, "Clips")
@@ -58,6 +60,10 @@ class ClipsPage(Page):
         self.range_card = RangeCard()
         self.amounts = AmountsCard()
         self.body.addLayout(row(self.range_card, self.amounts, spacing=8))
+
+    def head_buttons(self) -> tuple[QWidget, ...]:
+        """Buttons above the table."""
+        return self.remove_button, self.bundled_button, self.add_folder_button, self.add_files_button
 
 
 class RangeCard(Card):
@@ -91,7 +97,8 @@ class AmountsCard(Card):
     def __init__(self) -> None:
         super().__init__("Calibration")
         self.preset = QComboBox()
-        self.preset.addItems(list(preset_names()))
+        for name in preset_names():
+            self.preset.addItem(name.capitalize(), name)
         self.samples, self.steps, self.crop = QSpinBox(), QSpinBox(), QSpinBox()
         for box, most in ((self.samples, 100_000), (self.steps, 1000), (self.crop, 512)):
             box.setMaximum(most)

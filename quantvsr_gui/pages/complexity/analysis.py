@@ -10,7 +10,7 @@ from quantvsr.errors import QuantVSRError
 from quantvsr.jobs import AnalyzeJob
 from quantvsr_gui.engine import JobHandle
 from quantvsr_gui.pages.base import Context
-from quantvsr_gui.pages.complexity.page import ComplexityPage
+from quantvsr_gui.pages.complexity.page import ANALYSING, TO_ANALYSE, ComplexityPage
 from quantvsr_gui.widgets.text import duration
 
 
@@ -84,6 +84,8 @@ class AnalysisControl(QObject):
             page.progress.setValue(0)
         for made in (page.analyze_button, page.start_button):
             made.setEnabled(self.possible)
+        page.start_button.setVisible(not running)
+        page.words.say(*(ANALYSING if running else TO_ANALYSE))
         page.running.setVisible(running or bool(page.status.text()))
         self._context.actions.refresh()
 
@@ -100,7 +102,7 @@ class AnalysisControl(QObject):
         self._page.progress.setValue(round(1000 * fraction))
         taken = self.handle.seconds if self.handle is not None else 0.0
         left = f", about {duration(taken / fraction - taken)} left" if fraction > 0.05 and taken > 2 else ""
-        self.tell(f"{message} ({duration(taken)}{left})")
+        self.tell(f"{message or 'Beginning'} ({duration(taken)}{left})")
 
     def _succeeded(self, job: AnalyzeJob, result: Mapping[str, Any]) -> None:
         self.tell("")

@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 
 from quantvsr_gui.shell.tokens import Tokens
 from quantvsr_gui.widgets.chart import Chart, faint
+from quantvsr_gui.widgets.log_axis import LogAxis
 
 _MOST_GRID_LINES = 33
 _LEFT, _NO_AXIS = 40, 8  # pixels of the left axis
@@ -26,8 +27,13 @@ class CardChart(Chart):
 
     columns: tuple[str, ...] = ()
 
-    def __init__(self, name: str, *, left: int = _LEFT) -> None:
-        super().__init__(name, left=left)
+    def __init__(
+        self, name: str, *, left: int = _LEFT, axis_items: dict[str, pg.AxisItem] | None = None
+    ) -> None:
+        super().__init__(name, left=left, axis_items=axis_items)
+        # They stand in a column that scrolls, and show all there is.
+        self.wheel_with_ctrl = True
+        self.view_box.setMouseEnabled(x=False, y=False)
         self.rows: list[tuple[Any, ...]] = []
 
 
@@ -108,7 +114,6 @@ class HistogramChart(CardChart):
         self.plot_item.addItem(self._bars)
         self._grid: list[pg.InfiniteLine] = []
         self.plot_item.getAxis("left").setStyle(showValues=False, tickLength=0)
-        self.view_box.setMouseEnabled(x=True, y=False)
         self.name_axes("Code")
 
     def show_histogram(self, value: Mapping[str, Any]) -> None:
@@ -150,14 +155,13 @@ class SpectrumChart(CardChart):
     columns = ("Number", "Singular value")
 
     def __init__(self) -> None:
-        super().__init__("Singular values")
+        super().__init__("Singular values", axis_items={"left": LogAxis("left")})
         self._all = pg.PlotCurveItem()
         self._kept = pg.PlotCurveItem()
         self._rank = pg.InfiniteLine(0, angle=90, label="rank {value:.0f}", labelOpts={"position": 0.9})
         self._rank.label.anchors = [(0.0, 0.5), (1.0, 0.5)]
         for item in (self._all, self._kept, self._rank):
             self.plot_item.addItem(item)
-        self.plot_item.getAxis("left").setLogMode(x=False, y=True)
         self.plot_item.showGrid(y=True, alpha=0.2)
         self.name_axes("Number")
 
@@ -194,11 +198,6 @@ class ErrorChart(CardChart):
             self.plot_item.addItem(item)
         self.plot_item.showGrid(y=True, alpha=0.2)
         self.name_axes("Rank")
-
-    def show_samples(self, shown: bool) -> None:
-        """Show or hide the chart of samples; layers without positions have none."""
-        self.samples.setVisible(shown)
-        self._titles["samples"].setVisible(shown)
 
     def show_errors(self, errors: NDArray[np.float32], rank: int) -> None:
         """Show errors for ranks 0, 1, ..., relative to rank 0."""

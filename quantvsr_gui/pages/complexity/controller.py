@@ -21,8 +21,18 @@ from quantvsr_gui.widgets.text import size
 _RELEVANT = frozenset(
     ("method", "bits", "min_rank", "max_rank", "percentile", "rank_overrides", "bit_overrides", "exclude")
 )
-# Settings that decide what an analysis measures.
-_MEASURED = ("model", "clips", "ranges", "preset", "samples", "keep_steps", "crop", "steps", "seed")
+# Settings that decide what an analysis measures, and what they are called.
+_MEASURED = {
+    "model": "model",
+    "clips": "clips",
+    "ranges": "frames used",
+    "preset": "budget",
+    "samples": "samples",
+    "keep_steps": "timesteps",
+    "crop": "window",
+    "steps": "sampling steps",
+    "seed": "seed",
+}
 
 
 class ComplexityController(PageController):
@@ -272,7 +282,7 @@ class ComplexityController(PageController):
             wanted = self.job().to_json()["settings"]
         except QuantVSRError:
             return
-        names = [name for name in _MEASURED if name in done and done[name] != wanted[name]]
+        names = [word for name, word in _MEASURED.items() if name in done and done[name] != wanted[name]]
         if not names or self._all is None:
             self.page.messages.clear("stale")
             return

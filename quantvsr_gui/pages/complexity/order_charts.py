@@ -60,6 +60,8 @@ class OrderChart(LayerChart):
         self.plot_item.addItem(self._marks, ignoreBounds=True)
         self.plot_item.addItem(self._bars)
         self.view_box.setMouseEnabled(x=True, y=False)
+        # On a low screen the charts stand in a column that scrolls.
+        self.wheel_with_ctrl = True
         self.plot_item.showGrid(y=True, alpha=0.2)
         self.axis.setStyle(tickTextOffset=4)
 
@@ -71,7 +73,11 @@ class OrderChart(LayerChart):
         self._values = np.zeros(len(names))
         self.axis.groups = groups
         self.view_box.setLimits(xMin=-1, xMax=max(len(names), 1), minXRange=4)
-        self.view_box.setXRange(-0.7, len(names) - 0.3, padding=0)
+        self.fit()
+
+    def fit(self) -> None:
+        """Show all layers."""
+        self.view_box.setXRange(-0.7, len(self.names) - 0.3, padding=0)
 
     def show_values(self, values: NDArray[np.float64], top: float | None = None) -> None:
         """Set the height of all bars; NaN shows none."""

@@ -39,6 +39,15 @@ from quantvsr_gui.widgets.text import button, label
 
 VIEWS = (("charts", "Charts"), ("layers", "Layers"), ("steps", "Timesteps"))
 STATISTICS = (("spatial", "C_s"), ("temporal", "C_t"))
+TO_ANALYSE = (
+    "Not analysed yet",
+    "The model runs on a few windows of your clips. What each layer's input looks like in space and in time "
+    "decides which rank the layer gets.",
+)
+ANALYSING = (
+    "Analysing",
+    "The model runs on windows of your clips. You can go to other pages meanwhile; the charts appear here.",
+)
 FIGURES = {
     "size": ("stored", "Everything that is stored of the quantized layers"),
     "bits": ("bits a weight", "All stored bits over the number of weights: codes, scales, low-rank branch"),
@@ -79,15 +88,9 @@ class ComplexityPage(Page):
         self.empty = QWidget()
         column = QVBoxLayout(self.empty)
         column.setContentsMargins(0, 0, 0, 0)
-        words = EmptyState(
-            "Not analysed yet",
-            "The model runs on a few windows of your clips. What each layer's input looks like in space and "
-            "in time decides which rank the layer gets.",
-            self.start_button,
-        )
-        column.addWidget(words, 3)
-        column.addWidget(self.preflight, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addStretch(2)
+        self.words = EmptyState(*TO_ANALYSE, self.start_button)
+        self.words.gather(self.preflight)
+        column.addWidget(self.words)
         self.content = QWidget()
         self.main = QStackedWidget()
         self.main.addWidget(self.empty)

@@ -13,6 +13,7 @@ from quantvsr_gui.pages.complexity.layer_chart import LayerChart
 from quantvsr_gui.project.selection import LayerSelection
 from quantvsr_gui.shell.tokens import Tokens
 from quantvsr_gui.widgets.chart import faint, place_of
+from quantvsr_gui.widgets.log_axis import LogAxis
 
 # Told apart without colours too.
 SYMBOLS = ("o", "s", "t1", "d", "star", "p", "h", "x")
@@ -32,7 +33,8 @@ class ScatterChart(LayerChart):
     line_released = Signal()
 
     def __init__(self, selection: LayerSelection, parent: QWidget | None = None) -> None:
-        super().__init__("Temporal against spatial complexity", selection, parent=parent)
+        axes: dict[str, pg.AxisItem] = {side: LogAxis(side) for side in ("left", "bottom")}
+        super().__init__("Temporal against spatial complexity", selection, axis_items=axes, parent=parent)
         self._x = self._y = np.zeros(0)
         self._kinds = np.zeros(0, np.int64)
         self._dots = [pg.ScatterPlotItem(pxMode=True, size=9, symbol=symbol) for symbol in SYMBOLS]
@@ -60,8 +62,6 @@ class ScatterChart(LayerChart):
             line.sigPositionChangeFinished.connect(lambda _: self.line_released.emit())
             self.plot_item.addItem(line, ignoreBounds=True)
             self.lines[name] = line
-        for side in ("left", "bottom"):
-            self.plot_item.getAxis(side).setLogMode(x=True, y=True)
         self.plot_item.showGrid(x=True, y=True, alpha=0.25)
         self.name_axes("Spatial complexity C_s", "Temporal complexity C_t")
         self.rim = 0
@@ -82,13 +82,15 @@ class ScatterChart(LayerChart):
             mine = np.flatnonzero(seen & (kinds == number))
             dots.setData(x=self._x[mine], y=self._y[mine])
         self.setAccessibleDescription(f"{int(seen.sum())} layers")
-        if seen.any():
-            self.view_box.setRange(
-                xRange=(self._x[seen].min(), self._x[seen].max()),
-                yRange=(self._y[seen].min(), self._y[seen].max()),
-                padding=0.12,
-            )
+        self.fit()
         self.refresh_marks()
+
+    def fit(self) -> None:
+        """Show all dots."""
+        seen = np.isfinite(self._x) & np.isfinite(self._y)
+        if seen.any():
+            x, y = self._x[seen], self._y[seen]
+            self.view_box.setRange(xRange=(x.min(), x.max()), yRange=(y.min(), y.max()), padding=0.12)
 
     def show_thresholds(self, points: Thresholds, percentile: float, dragged: str = "") -> None:
         """Put the lines where the thresholds are; the one that is being dragged stays under the pointer."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QModelIndex, Qt
 
 from quantvsr.jobs import InspectJob
 from quantvsr.jobs.base import Job
@@ -180,13 +180,28 @@ class ModelController(PageController):
             macs = sum(row.macs or 0 for row in taken) / max(sum(row.macs or 0 for row in rows), 1)
             text += f", {macs:.1%} of the multiply-accumulates"
         self.view.summary.setText(text + ".")
+        self._enable()
 
     def _selected(self) -> list[str]:
-        lines = self.view.table.view.selectionModel().selectedRows()
-        return [self.layers.rows[self.view.table.source_row(line)].name for line in lines]
+        return [self._row(line).name for line in self._lines()]
+
+    def _lines(self) -> list[QModelIndex]:
+        return self.view.table.view.selectionModel().selectedRows()
+
+    def _row(self, line: QModelIndex) -> LayerRow:
+        return self.layers.rows[self.view.table.source_row(line)]
 
     def _select(self) -> None:
         self.context.project.selection.select(self._selected())
+        self._enable()
+
+    def _enable(self) -> None:
+        """Only what would change something can be pressed."""
+        out = set(self.context.project.settings.exclude)
+        able = [row.name for row in map(self._row, self._lines()) if not row.reason]
+        self.view.exclude_button.setEnabled(any(name not in out for name in able))
+        self.view.include_button.setEnabled(any(name in out for name in able))
+        self.view.reset_button.setEnabled(bool(out))
 
     def _show_selection(self) -> None:
         wanted = set(self.context.project.selection.names)
@@ -204,6 +219,7 @@ class ModelController(PageController):
                 view.scrollTo(index)
         selection.blockSignals(False)
         view.viewport().update()
+        self._enable()
 
     def _toggle(self, index: Any) -> None:
         """Enter or a double click changes the box of a line."""

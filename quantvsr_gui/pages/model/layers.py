@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from PySide6.QtWidgets import QApplication
 
 from quantvsr_gui.widgets.table import SORT_ROLE, Index
 
@@ -116,6 +117,9 @@ class LayersModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.CheckStateRole and column == NAME:
             on = not row.reason and row.name not in self._excluded
             return Qt.CheckState.Checked if on else Qt.CheckState.Unchecked
+        if role == Qt.ItemDataRole.ForegroundRole and row.reason:
+            # There is nothing to choose here.
+            return QApplication.palette().placeholderText()
         if role == Qt.ItemDataRole.TextAlignmentRole:
             right = column in (PARAMETERS, MACS)
             side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft

@@ -31,7 +31,7 @@ class RunningForm(QWidget):
         self.steps = QSpinBox()
         self.steps.setAccessibleName("Sampling steps")
         self.steps.setToolTip(
-            "Denoising steps of each window. More take longer; calibration, previews and exports use the same."
+            "Denoising steps of each window: more take longer. Used by calibration, previews and exports."
         )
         self.steps.setRange(0, _MOST_STEPS)
         self.steps.setKeyboardTracking(False)

@@ -289,6 +289,9 @@ class QuantizeController(PageController):
         chosen = page.snapshots.view.selectionModel().hasSelection()
         page.keep_button.setEnabled(run is not None and chosen and writable)
         page.start_button.setEnabled(self._may_start())
+        # A second press must not start the same run again unnoticed.
+        busy = self.context.engines.work.busy
+        page.start_button.setText("Start after the running job" if busy else "Start")
 
     def _reported(self, run_id: str, fraction: float, message: str, payload: Mapping[str, Any]) -> None:
         self._told[run_id] = fraction, message or self._told.get(run_id, (0.0, ""))[1]

@@ -10,8 +10,10 @@ from PySide6.QtCore import Qt
 from quantvsr_gui.pages.quantize.history import TITLES, LossHistory, smoothed
 from quantvsr_gui.shell.tokens import Tokens
 from quantvsr_gui.widgets.chart import Chart, faint
+from quantvsr_gui.widgets.log_axis import LogAxis
 
 _MOST_RUNS = 6
+_NO_BOUNDS = (0.0, 100.0), (-2.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,11 @@ class LossChart(Chart):
     """Losses on a log axis: one run in full, others as lines."""
 
     def __init__(self) -> None:
-        super().__init__("Loss of the refinement")
+        super().__init__("Loss of the refinement", axis_items={"left": LogAxis("left")})
         self._each = pg.PlotCurveItem(antialias=False)  # long and jagged: smooth edges cost most here
         self._mean = pg.PlotCurveItem()
         self._held = pg.PlotDataItem(symbol="o", symbolSize=7)
+        self._bounds = _NO_BOUNDS
         self._others = [pg.PlotCurveItem() for _ in range(_MOST_RUNS)]
         self._stages: list[pg.InfiniteLine] = []
         self._stage_names: list[str] = []
@@ -43,7 +46,6 @@ class LossChart(Chart):
             self.plot_item.addItem(item)
         self.plot_item.addItem(self._untrained, ignoreBounds=True)
         self._untrained.hide()
-        self.plot_item.getAxis("left").setLogMode(x=False, y=True)
         self.plot_item.showGrid(x=True, y=True, alpha=0.2)
         self.name_axes("", "Loss")
         self.view_box.setMouseEnabled(x=True, y=True)
@@ -66,7 +68,9 @@ class LossChart(Chart):
             assert untrained is not None
             self._untrained.setValue(np.log10(untrained))
         self._mark_stages(history)
-        self._fit(history, [numbers, held[0]], [losses, held[1]], others)
+        ends = sum(history.totals.get(stage.name, len(stage.losses)) for stage in history.stages)
+        self._bounds = _bounds(ends, [(numbers, losses), held], others)
+        self.fit()
         self.setAccessibleDescription(
             f"{len(numbers)} updates, last loss {losses[-1]:.3g}" if len(losses) else "no loss yet"
         )
@@ -87,31 +91,9 @@ class LossChart(Chart):
         self.plot_item.addItem(line, ignoreBounds=True)
         return line
 
-    def _fit(
-        self,
-        history: LossHistory,
-        numbers: Sequence[np.ndarray],
-        losses: Sequence[np.ndarray],
-        others: Sequence[Shown],
-    ) -> None:
+    def fit(self) -> None:
         """Show everything, with room for the updates to come."""
-        end = sum(history.totals.get(stage.name, len(stage.losses)) for stage in history.stages)
-        xs, ys = list(numbers), list(losses)
-        for other in others:
-            x, y = _positive(*other.history.losses())
-            xs.append(x)
-            ys.append(y)
-        x, y = np.concatenate(xs), np.concatenate(ys)
-        if not len(y):
-            self.view_box.setRange(xRange=(0, 100), yRange=(-2, 0), padding=0)
-            return
-        logs = np.log10(y)
-        room = max(0.08 * float(np.ptp(logs)), 0.03)
-        self.view_box.setRange(
-            xRange=(0, max(float(x.max()), end, 2)),
-            yRange=(float(logs.min()) - room, float(logs.max()) + 2 * room),
-            padding=0.01,
-        )
+        self.view_box.setRange(xRange=self._bounds[0], yRange=self._bounds[1], padding=0.01)
 
     def _paint_stages(self) -> None:
         for line in self._stages:
@@ -154,6 +136,19 @@ class RateChart(Chart):
         """Take the colours of a theme."""
         super().set_tokens(tokens)
         self._curve.setPen(pg.mkPen(tokens.series[4], width=2))
+
+
+def _bounds(
+    end: int, curves: Sequence[tuple[np.ndarray, np.ndarray]], others: Sequence[Shown]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """What a chart of these losses shows: updates from 0 to the end, powers of ten."""
+    parts = [*curves, *(_positive(*other.history.losses()) for other in others)]
+    x, y = (np.concatenate(values) for values in zip(*parts, strict=True))
+    if not len(y):
+        return _NO_BOUNDS
+    logs = np.log10(y)
+    room = max(0.08 * float(np.ptp(logs)), 0.03)
+    return (0, max(float(x.max()), end, 2)), (float(logs.min()) - room, float(logs.max()) + 2 * room)
 
 
 def _positive(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

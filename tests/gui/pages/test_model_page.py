@@ -118,6 +118,20 @@ def test_selected_layers_are_left_out_together_but_never_all(ready: ModelControl
     assert ready.context.project.settings.exclude == ()
 
 
+def test_only_buttons_that_change_something_can_be_pressed(ready: ModelController) -> None:
+    def able() -> tuple[bool, bool, bool]:
+        page = ready.view
+        return tuple(b.isEnabled() for b in (page.exclude_button, page.include_button, page.reset_button))
+
+    assert able() == (False, False, False)
+    ready.view.table.view.selectRow(0)
+    assert able() == (False, False, False)
+    ready.view.table.view.selectRow(1)
+    assert able() == (True, False, False)
+    ready.view.exclude_button.click()
+    assert able() == (False, True, True)
+
+
 def test_sorting_is_by_value_and_unknown_values_come_last(ready: ModelController) -> None:
     rows = [layer("a", macs=None), layer("b", macs=9), layer("c", macs=10)]
     ready.layers.set_rows([LayerRow.from_json(row) for row in rows])

@@ -376,7 +376,7 @@ def test_an_analysis_of_other_settings_is_marked(analysed, open_page):
     controller = open_page(analysed)
     assert controller.page.messages.texts() == []
     analysed.project.change("choose a budget", preset="standard")
-    assert "preset" in controller.page.messages.texts()[0]
+    assert "(budget)" in controller.page.messages.texts()[0]
     analysed.project.undo_stack.undo()
     assert controller.page.messages.texts() == []
 
