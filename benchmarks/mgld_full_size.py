@@ -33,7 +33,7 @@ from quantvsr.calibration.ranks import allocate
 from quantvsr.calibration.refine_config import RefineConfig
 from quantvsr.calibration.samples import RecordSettings, record_samples
 from quantvsr.errors import Cancelled
-from quantvsr.jobs import UpscaleJob, run
+from quantvsr.jobs import UpscaleJob
 from quantvsr.media import open_writer
 from quantvsr.methods import get_method
 from quantvsr.methods.apply import calibrate
@@ -44,6 +44,7 @@ from quantvsr.models.mgld.structcond import StructuralEncoder
 from quantvsr.models.mgld.text import TextTower
 from quantvsr.models.mgld.unet import DenoisingUNet
 from quantvsr.models.mgld.vae import Autoencoder
+from quantvsr.models.placing import PRECISIONS
 from quantvsr.models.registry import open_model
 from quantvsr.progress import Progress
 from quantvsr.quant.checkpoint import save_checkpoint
@@ -213,11 +214,11 @@ def main() -> None:
         full = enlarge(trial, "window float32", adapter, side, steps)
         for precision in (torch.float16, torch.bfloat16):
             if device.type == "cuda" or precision == torch.bfloat16:
-                adapter.precision = precision
+                adapter.compute_in(precision)
                 half = enlarge(trial, f"window {precision}", adapter, side, steps)
                 if full is not None and half is not None:
                     print(f"mean difference from float32: {(half - full).abs().mean():.5f}")
-        adapter.precision = torch.float32
+        adapter.compute_in(torch.float32)
         if device.type == "cuda":
             torch.cuda.set_per_process_memory_fraction(1.0)
         quantize(trial, adapter, folder, side, steps)
@@ -265,11 +266,16 @@ def quantize(trial: Trial, adapter: MGLDAdapter, folder: Path, side: int, steps:
         found |= {"bytes": info.bytes_file, "bytes_fp32": info.bytes_fp32, "saving": info.saving}
     enlarge(trial, "window W4A4, simulated", adapter, side, few, reserve=RESERVE)
     with trial.part("make executable") as found:
-        found["execution"] = str(accelerate(adapter.denoiser, adapter.device, carriers=adapter.carriers))
-    for precision in (torch.float32, torch.float16):
-        if adapter.device.type == "cuda" or precision == torch.float32:
-            adapter.precision = precision
-            enlarge(trial, f"window W4A4, executable, {precision}", adapter, side, steps, reserve=RESERVE)
+        adapter.compute_in(PRECISIONS[half_of(adapter.device)])
+        made = accelerate(adapter.denoiser, adapter.device, carriers=adapter.carriers)
+        found |= {"execution": str(made), "carrier": str(made.carrier), "notices": made.notices}
+    enlarge(trial, "window W4A4, executable, first call", adapter, side, few, reserve=RESERVE)
+    enlarge(trial, "window W4A4, executable", adapter, side, steps, reserve=RESERVE)
+
+
+def half_of(device: torch.device) -> str:
+    """The type for speed."""
+    return "float16" if device.type == "cuda" else "float32"
 
 
 def upscale_clip(trial: Trial, folder: Path, device: torch.device, side: int, steps: int) -> None:
@@ -288,14 +294,15 @@ def upscale_clip(trial: Trial, folder: Path, device: torch.device, side: int, st
                 clip=str(clip),
                 model=str(folder),
                 checkpoint=lowbit,
+                compute=half_of(device),
                 device=str(device),
                 steps=steps,
                 tile=side,
                 out=str(folder / f"{name}.mkv"),
             )
-            result = run(job, progress)
+            result = job.run(progress)
             found |= {"steps": steps, "frames": result.frames, "execution": result.execution}
-            found |= {"stages": result.seconds}
+            found |= {"compute": job.compute, "stages": result.seconds}
 
 
 def import_published(trial: Trial, folder: Path, device: torch.device, side: int) -> None:

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from quantvsr.calibration.hooks import forward_hooks, full_precision
 from quantvsr.calibration.order import order_of
 from quantvsr.calibration.samples import Sample
+from quantvsr.models.placing import free_on
 from quantvsr.progress import Progress
 from quantvsr.quant.layers import DualBranchLayer
 
 Layers = Mapping[str, DualBranchLayer]
-_MEMORY = 256 * 2**20
+_MEMORY = 2**30
 # Positions looked at in each input. A prime: the search takes them at an even stride, and one that fits the
 # width of a picture would meet the same column (the border, say) in every row.
 _ROWS = 257
@@ -35,7 +36,7 @@ def fit_to_samples(
     *,
     indices: Sequence[int] | None = None,
     most: int = 8,
-    memory: int = _MEMORY,
+    memory: int | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> None:
@@ -50,7 +51,8 @@ def fit_to_samples(
             steps.
         indices: Numbers of the samples that may be used; all if left out.
         most: See `samples`.
-        memory: Bytes of inputs held at once; with more the model runs again for the next layers.
+        memory: Bytes of inputs held at once; with more the model runs again for the next layers. If left out
+            a quarter of a GPU's free memory, or a gigabyte.
         device: Where samples are sent.
         progress: Checked between samples and between layers.
     """
@@ -80,7 +82,7 @@ def layer_inputs(
     *,
     indices: Sequence[int] | None = None,
     most: int = 8,
-    memory: int = _MEMORY,
+    memory: int | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Iterator[tuple[str, list[Tensor]]]:
@@ -112,7 +114,7 @@ def layer_inputs(
         sizes[name] = sizes.get(name, 0) + 4 * x.numel()
 
     _run(model, layers, wanted, few[:1], device, measure)
-    for group in _groups(sizes, max(memory // len(few), 1)):
+    for group in _groups(sizes, max((memory or _room(device)) // len(few), 1)):
         inputs: dict[str, list[Tensor]] = {name: [] for name in group}
 
         def keep(
@@ -138,6 +140,12 @@ def _run(
     with torch.no_grad(), full_precision(layers), forward_hooks(hooked, function):
         for sample in samples:
             model(**sample.to(device).inputs)
+
+
+def _room(device: torch.device | str) -> int:
+    """Bytes of inputs that may be held at once."""
+    free = free_on(torch.device(device))
+    return _MEMORY if free is None else max(free // 4, _MEMORY)
 
 
 def _groups(sizes: Mapping[str, int], most: int) -> Iterator[list[str]]:

@@ -83,6 +83,12 @@ class UpscaleJob(ExecutionSettings, PictureSettings, ModelSettings):
     )
     preset: str = option(TEXT, "Calibration budget with --bits.", default="quick", choices=preset_names())
     method: str = option(METHOD, f"With --bits. {METHOD_HELP}", default=METHOD_DEFAULT)
+    compute: str = option(
+        TEXT,
+        "Type in which the model computes apart from quantized layers; half types need half the memory.",
+        default="float32",
+        choices=("float32", "bfloat16", "float16"),
+    )
     codec: str = option(TEXT, "Video codec; png writes a folder of pictures.", default="h264", choices=CODECS)
     quality: int = option(
         INTEGER, "Quality: 0 is best, 18 looks clean, 51 is worst.", default=18, least=0, most=51

@@ -8,6 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from quantvsr.errors import BadInput
+from quantvsr.quant.surgery import cast_around_layers
+
 
 @dataclass(frozen=True)
 class Recognition:
@@ -35,6 +38,7 @@ class VSRAdapter(ABC):
         notes: What the user should know about the opened model, a sentence each.
         carriers: Types that the denoiser can be cast to, apart from its quantized layers; its inputs are cast
             by whoever calls it.
+        computes: Types that `compute_in` takes.
     """
 
     name: str
@@ -50,6 +54,20 @@ class VSRAdapter(ABC):
     default_tile: int = 96
     notes: tuple[str, ...] = ()
     carriers: tuple[torch.dtype, ...] = (torch.float32,)
+
+    @property
+    def computes(self) -> tuple[torch.dtype, ...]:  # noqa: D102
+        return self.carriers
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """Have the denoiser compute in another type, apart from quantized layers.
+
+        Raises:
+            BadInput: The model cannot.
+        """
+        if dtype not in self.computes:
+            raise BadInput(f"{self.source} does not compute in {str(dtype).removeprefix('torch.')}.")
+        cast_around_layers(self.denoiser, dtype)
 
     @abstractmethod
     def layout(self, layer_name: str) -> str:

@@ -32,13 +32,17 @@ def check_memory(needed: int, device: torch.device, what: str) -> None:
     """
     for place, free, remedy in (
         ("main memory", _free_memory(), "close other programs"),
-        (str(device), _free_on(device), "close other programs or use --device cpu"),
+        (str(device), free_on(device), "close other programs or use --device cpu"),
     ):
         if free is not None and free < needed:
             raise QuantVSRError(
                 f"{what} needs {needed / 1e9:.1f} GB of {place} for its weights alone and "
                 f"{free / 1e9:.1f} GB are free; {remedy}."
             )
+
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Types that networks may compute in, by their names for users."""
 
 
 def _free_memory() -> int | None:
@@ -56,7 +60,8 @@ def _free_memory() -> int | None:
         return None
 
 
-def _free_on(device: torch.device) -> int | None:
+def free_on(device: torch.device) -> int | None:
+    """Free bytes of a GPU; None for the processor."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
 
 

@@ -149,3 +149,23 @@ def _check_patterns(patterns: Sequence[str], names: Sequence[str]) -> None:
     for pattern in patterns:
         if not fnmatch.filter(names, pattern):
             raise BadInput(f"The exclusion {pattern!r} matches no layer of the model; correct or remove it.")
+
+
+def cast_around_layers(
+    module: nn.Module, dtype: torch.dtype, layers: tuple[type[nn.Module], ...] = (DualBranchLayer,)
+) -> None:
+    """Cast the floating values of a model, in place, apart from those of quantized layers.
+
+    Args:
+        module: The model, or a part of it.
+        dtype: A floating type.
+        layers: Kinds of modules that keep their types.
+    """
+    if isinstance(module, layers):
+        return
+    for values in (module._parameters, module._buffers):
+        for value in values.values():
+            if value is not None and value.is_floating_point():
+                value.data = value.data.to(dtype)
+    for child in module.children():
+        cast_around_layers(child, dtype, layers)

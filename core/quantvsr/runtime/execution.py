@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from quantvsr.quant.layers import DualBranchLayer
+from quantvsr.quant.surgery import cast_around_layers
 from quantvsr.runtime.backend import Backend, PreparedLayer
 from quantvsr.runtime.registry import AUTO, candidates
 
@@ -89,7 +91,7 @@ def accelerate(
             setattr(model.get_submodule(parent), child, prepared)
         del layer
     if integer and kind != torch.float32:
-        _cast(model, kind)
+        cast_around_layers(model, kind, (PreparedLayer, DualBranchLayer))
     found = Execution(titles, kind if integer else torch.float32, tuple(dict.fromkeys(notices)))
     for notice in found.notices:
         warn(notice)
@@ -132,7 +134,7 @@ def _fault(
     geometry = layer.geometry
     shape = (geometry.kernel, geometry.stride, geometry.padding, geometry.dilation, geometry.groups)
     shape = (geometry.kind, *shape, layer.is_shifted, layer.L1.shape[1] > 0)
-    key = (backend.key, str(device), carrier, layer.config, shape, layer.check_finite)
+    key = (backend.title, str(device), carrier, layer.config, shape, layer.check_finite)
     if key not in _tested:
         _tested[key] = self_test(backend, layer, carrier, device)
     return _tested[key]
@@ -150,7 +152,8 @@ def self_test(
     x = _test_input(layer).to(device, carrier)
     try:
         found = backend.prepare(layer, carrier)(x).float()
-        wanted = layer(x.float()).float()
+        with _exact_convolutions():
+            wanted = layer(x.float()).float()
         error = float((found - wanted).norm() / wanted.norm().clamp(min=1e-12))
         # A code on the other side of a tie is no fault, whatever it does to the few outputs that it meets.
         usual = float((found - wanted).abs().median() / wanted.square().mean().sqrt().clamp(min=1e-12))
@@ -164,6 +167,12 @@ def self_test(
     return f"{backend.title} failed its self-test on layers of kind {layer.geometry.kind} ({reason})."
 
 
+def _exact_convolutions() -> AbstractContextManager[None]:
+    """float32 convolutions on GPUs by float32 products: they have 10 bits otherwise."""
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(cudnn.enabled, cudnn.benchmark, cudnn.benchmark_limit, cudnn.deterministic, False)
+
+
 def _test_input(layer: DualBranchLayer) -> Tensor:
     geometry, generator = layer.geometry, torch.Generator().manual_seed(0)
     dims = geometry.dims
@@ -174,15 +183,3 @@ def _test_input(layer: DualBranchLayer) -> Tensor:
     x = torch.randn(shape, generator=generator) + 0.5
     formats = {2: torch.channels_last, 3: torch.channels_last_3d}
     return x.contiguous(memory_format=formats[dims]) if dims in formats else x
-
-
-def _cast(module: nn.Module, carrier: torch.dtype) -> None:
-    """Cast what is not quantized; executable and simulated layers keep their own types."""
-    if isinstance(module, PreparedLayer | DualBranchLayer):
-        return
-    for values in (module._parameters, module._buffers):
-        for value in values.values():
-            if value is not None and value.is_floating_point():
-                value.data = value.data.to(carrier)
-    for child in module.children():
-        _cast(child, carrier)

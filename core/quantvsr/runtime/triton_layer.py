@@ -164,6 +164,8 @@ class TritonLayer(PreparedLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """As `DualBranchLayer.forward`."""
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))  # as the plain layer would do
         kind, dims = x.dtype, self.dims
         if kind not in (torch.float32, torch.float16, torch.bfloat16):
             x = x.float()

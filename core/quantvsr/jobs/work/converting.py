@@ -11,7 +11,7 @@ from quantvsr.jobs.work.machine import quiet_loading
 from quantvsr.jobs.work.models import tell_notes
 from quantvsr.models.convert import convert
 from quantvsr.models.mgld.adapter import MGLDAdapter
-from quantvsr.models.mgld.folder import PRECISIONS
+from quantvsr.models.placing import PRECISIONS
 from quantvsr.models.registry import family_of, model_files, model_hash, open_model, recognise
 from quantvsr.progress import Progress
 
@@ -42,7 +42,7 @@ def convert_model(job: ConvertJob, progress: Progress) -> ConvertResult:
     if job.compute is not None:
         if not isinstance(adapter, MGLDAdapter):
             raise BadInput(f"{job.model} always computes in float32; leave --compute out.")
-        adapter.precision = PRECISIONS[job.compute]
+        adapter.compute_in(PRECISIONS[job.compute])
     progress.check()
     progress.report(0.5, "writing")
     target = Path(job.out).expanduser()

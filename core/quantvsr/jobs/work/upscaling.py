@@ -26,6 +26,7 @@ from quantvsr.media.reader import ClipReader
 from quantvsr.media.types import Frame
 from quantvsr.media.writer import open_writer
 from quantvsr.models.adapter import VSRAdapter
+from quantvsr.models.placing import PRECISIONS
 from quantvsr.progress import Progress
 from quantvsr.runtime.registry import candidates
 from quantvsr.upscale.engine import DEFAULT_OVERLAP, UpscaleReport, upscale_clip
@@ -211,8 +212,11 @@ class _Opened:
 
 def _open(job: UpscaleJob, progress: Progress) -> _Opened:
     candidates(job.backend, choose_device(job.device))  # one that does not exist fails before anything long
+    compute = PRECISIONS[job.compute]
     if job.checkpoint is None and job.bits is None:
-        return _Opened(open_full(job))
+        adapter = open_full(job)
+        adapter.compute_in(compute)
+        return _Opened(adapter)
     if job.checkpoint is not None:
         checkpoint = checkpoint_file(job.checkpoint)
     else:
@@ -230,4 +234,5 @@ def _open(job: UpscaleJob, progress: Progress) -> _Opened:
     found = open_lowbit(job, checkpoint)
     bits, adapter = found.bits, found.adapter
     del found  # it holds the layers that `execute` replaces
+    adapter.compute_in(compute)
     return _Opened(adapter, bits, execute(adapter, job.backend, progress), checkpoint)

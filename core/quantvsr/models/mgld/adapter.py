@@ -19,6 +19,7 @@ from quantvsr.models.mgld.frames import enlarge
 from quantvsr.models.mgld.opening import Opened, move, open_files
 from quantvsr.models.mgld.pipeline import Noise
 from quantvsr.models.mgld.sampler import OnInput
+from quantvsr.models.placing import PRECISIONS
 
 _SCALE = 4
 
@@ -64,9 +65,19 @@ class MGLDAdapter(VSRAdapter):
         """In which networks compute, outside quantized layers; latents between their calls are float32."""
         return self.pipeline.precision
 
-    @precision.setter
-    def precision(self, value: torch.dtype) -> None:
-        self.pipeline = replace(self.pipeline, precision=value)
+    @property
+    def carriers(self) -> tuple[torch.dtype, ...]:
+        """See `VSRAdapter`: what lies between layers has the type that the networks compute in."""
+        return tuple(dict.fromkeys((self.precision, torch.float32)))
+
+    @property
+    def computes(self) -> tuple[torch.dtype, ...]:
+        """See `VSRAdapter`."""
+        return tuple(PRECISIONS.values())
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """See `VSRAdapter`; operations that need float32 keep it."""
+        self.pipeline = replace(self.pipeline, precision=dtype)
 
     def layout(self, layer_name: str) -> str:
         """See `VSRAdapter`."""

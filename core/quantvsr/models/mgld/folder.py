@@ -20,10 +20,9 @@ from quantvsr.models.mgld.flow import DisFlow, FlowEstimator, RaftFlow
 from quantvsr.models.mgld.networks import FIRST_STAGE_NEEDED, VIDEO_VAE_NEEDED, Networks
 from quantvsr.models.mgld.opening import LICENCE, Opened
 from quantvsr.models.mgld.pipeline import MGLDPipeline
+from quantvsr.models.placing import PRECISIONS
 from quantvsr.models.weights import read_json_object, read_shapes, read_tensors
 
-# In which the networks compute; part of the model, because it changes the pictures a little.
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -38,6 +37,7 @@ def save(opened: Opened, folder: Path, dtype: torch.dtype) -> None:
     }
     if isinstance(opened.flow, RaftFlow):
         parts["flow"] = opened.flow.network
+    # Part of the model, because it changes the pictures a little.
     precision = next(name for name, dtype in PRECISIONS.items() if dtype == pipeline.precision)
     index: dict[str, Any] = {
         "_class_name": CLASS_NAME,

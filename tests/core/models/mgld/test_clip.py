@@ -90,10 +90,10 @@ def test_half_precision_gives_nearly_the_same(adapter: MGLDAdapter) -> None:
     # float16 does too, but takes very long on a processor.
     lq, noise = clip(5, 16, 16), torch.randn(adapter.noise_channels, 16, 16)
     full = adapter.upscale_window(lq, noise, 2)
-    adapter.precision = torch.bfloat16
+    adapter.compute_in(torch.bfloat16)
     try:
         half = adapter.upscale_window(lq, noise, 2)
     finally:
-        adapter.precision = torch.float32
+        adapter.compute_in(torch.float32)
     assert half.dtype == torch.float32
     assert 0 < (half - full).abs().mean() < 0.02
