@@ -46,7 +46,11 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "one version, 1:1": (("fp",), {"mode": "single", "active": 0, "zoom": 1.0}),
     "wipe": (("fp", "gt"), {"mode": "wipe", "left": 0, "active": 1}),
     "difference, absolute": (("fp", "gt"), {"difference": "absolute"}),
+    "difference, signed": (("fp", "gt"), {"difference": "signed"}),
     "difference, heat map": (("fp", "gt"), {"difference": "heat"}),
+    "three differences, heat map": (("fp", "gt", "bicubic", "lq"), {"difference": "heat"}),
+    "difference alone, heat map": (("fp", "gt"), {"mode": "single", "active": 1, "difference": "heat"}),
+    "the same, 1:1": (("fp", "gt"), {"mode": "single", "active": 1, "difference": "heat", "zoom": 1.0}),
 }
 
 
@@ -85,7 +89,7 @@ def scrub(app: QApplication, page: CompareController, count: int, rounds: int) -
     page.view.canvas.installEventFilter(watch)
     for number in range(rounds + 1):
         for index in order:
-            page.screen.frames.forget_computed()
+            page.view.canvas.looks.forget()
             painted = watch.painted
             began, worked = time.perf_counter(), time.process_time()
             page.seek(index)
@@ -128,7 +132,7 @@ def main() -> None:
         for title, (versions, view) in CASES.items():
             page.screen.chosen = dict(enumerate(versions))
             page.view.canvas.set_view(plain)
-            page.set_view(**view)
+            page.viewing.set_view(**view)
             app.processEvents()
             taken = scrub(app, page, given.frames, given.rounds)
             passed = sorted(each for each, _ in taken)

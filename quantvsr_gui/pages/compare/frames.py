@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QImage
 
 from quantvsr.errors import BadInput
@@ -87,7 +86,7 @@ class Frames:
         self._index: dict[str, dict[int, StoredFrame]] = {}
         self._folders: dict[str, str] = {}
         self._mapped = Lru(_MAPPED)
-        self._decoded, self._computed = Lru(_MAPPED, _MEMORY), Lru(_MAPPED, _MEMORY)
+        self._decoded = Lru(_MAPPED, _MEMORY)
 
     @property
     def store(self) -> FrameStore | None:
@@ -130,24 +129,6 @@ class Frames:
             return self._decoded.get(name, lambda: _decode(frame, name))
         self.rescan(key)
         return None
-
-    def computed(self, key: Hashable, make: Callable[[], NDArray[np.uint8]]) -> Picture:
-        """A picture made from others (a difference), kept for a while."""
-        return self._computed.get(key, lambda: picture_of(make(), key))
-
-    def forget_computed(self) -> None:
-        """Compute differences and shrunk pictures again."""
-        self._computed = Lru(_MAPPED, _MEMORY)
-
-    def scaled(self, picture: Picture, size: QSize) -> Picture:
-        """A picture shrunk with care: every pixel counts, where plain drawing would skip some."""
-
-        def make() -> NDArray[np.uint8]:
-            mode = Qt.TransformationMode.SmoothTransformation
-            small = picture.image.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, mode)
-            return pixels_of(small)
-
-        return self.computed((picture.key, size.width(), size.height()), make)
 
 
 def _decode(frame: StoredFrame, key: Hashable) -> Picture:

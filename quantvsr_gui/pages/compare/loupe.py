@@ -1,11 +1,13 @@
 """The loupe: the same few pixels of every version, large, beside the pointer."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
 from quantvsr_gui.pages.compare.frames import Picture
+from quantvsr_gui.pages.compare.slot import Looks, Slot
 from quantvsr_gui.shell.tokens import Tokens
 
 PIXELS = 15  # of the large picture, a side; odd, so that one is in the middle
@@ -16,9 +18,10 @@ _AWAY = 24
 
 def draw_loupe(
     painter: QPainter,
+    looks: Looks,
     room: QRect,
     pointer: QPointF,
-    pictures: Sequence[tuple[str, Picture, Picture]],
+    slots: Mapping[int, Slot],
     at: tuple[int, int],
     size: tuple[int, int],
     tokens: Tokens,
@@ -27,33 +30,32 @@ def draw_loupe(
 
     Args:
         painter: Of the canvas.
+        looks: Prepares what is drawn.
         room: The canvas.
         pointer: Where the pointer is.
-        pictures: Of each version: label, what is drawn (perhaps a difference), the frame itself.
+        slots: By number, each with a picture.
         at: Pixel of the large picture under the pointer.
         size: Width and height of the large picture.
         tokens: Colours.
     """
-    if not pictures:
+    if not slots:
         return
-    width = len(pictures) * (_SIDE + _GAP) + _GAP
+    width = len(slots) * (_SIDE + _GAP) + _GAP
     height = _SIDE + 2 * _GAP + 18
-    left = pointer.x() + _AWAY if pointer.x() + _AWAY + width < room.right() else pointer.x() - _AWAY - width
-    top = (
-        pointer.y() + _AWAY if pointer.y() + _AWAY + height < room.bottom() else pointer.y() - _AWAY - height
-    )
+    left, top = _beside(pointer.x(), width, room.right()), _beside(pointer.y(), height, room.bottom())
     frame = QRectF(max(left, 4), max(top, 4), width, height)
     painter.setPen(QPen(QColor(tokens.line), 1))
     painter.setBrush(QColor(tokens.panel))
     painter.drawRoundedRect(frame, 6, 6)
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
-    for number, (label, shown, picture) in enumerate(pictures):
-        box = QRectF(frame.left() + _GAP + number * (_SIDE + _GAP), frame.top() + _GAP, _SIDE, _SIDE)
-        _draw(painter, box, shown, at, size)
+    for place, (number, slot) in enumerate(slots.items()):
+        assert slot.picture is not None
+        box = QRectF(frame.left() + _GAP + place * (_SIDE + _GAP), frame.top() + _GAP, _SIDE, _SIDE)
+        _draw(painter, looks, box, slot, at, slot.picture.size[0] / size[0])
         painter.setPen(QColor(tokens.text))
         words = QRectF(box.left(), box.bottom(), _SIDE, 20)
-        red, green, blue = value_at(picture, at, size)
-        painter.drawText(words, Qt.AlignmentFlag.AlignCenter, f"{label}:  {red}  {green}  {blue}")
+        red, green, blue = value_at(slot.picture, at, size)
+        painter.drawText(words, Qt.AlignmentFlag.AlignCenter, f"{number + 1}:  {red}  {green}  {blue}")
 
 
 def _beside(pointer: float, size: float, end: float) -> float:
@@ -70,15 +72,21 @@ def value_at(picture: Picture, at: tuple[int, int], size: tuple[int, int]) -> tu
 
 
 def _draw(
-    painter: QPainter, box: QRectF, picture: Picture, at: tuple[int, int], size: tuple[int, int]
+    painter: QPainter, looks: Looks, box: QRectF, slot: Slot, at: tuple[int, int], factor: float
 ) -> None:
-    factor = picture.size[0] / size[0]
+    """Draw the surroundings of a pixel of the large picture, of which `factor` are one of this picture."""
     side = PIXELS * factor
-    source = QRectF((at[0] + 0.5) * factor - side / 2, (at[1] + 0.5) * factor - side / 2, side, side)
+    left, top = ((each + 0.5) * factor - side / 2 for each in at)
+    # Whole pixels around them; at the border of the picture there are fewer.
+    area = QRect(math.floor(left), math.floor(top), math.ceil(side) + 2, math.ceil(side) + 2)
+    image = looks.part(slot, area)
+    first = QPointF(max(area.left(), 0), max(area.top(), 0))
+    scale = box.width() / side
     painter.fillRect(box, QColor("#000000"))
     painter.save()
     painter.setClipRect(box)
-    painter.drawImage(box, picture.image, source)
+    corner = box.topLeft() + (first - QPointF(left, top)) * scale
+    painter.drawImage(QRectF(corner.x(), corner.y(), image.width() * scale, image.height() * scale), image)
     painter.restore()
     step = box.width() / PIXELS
     middle = QRectF(0, 0, step, step)

@@ -1,8 +1,10 @@
 """What is drawn over pictures: labels, the handle of the wipe, the line of the slice."""
 
-from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPen
 
+from quantvsr_gui.pages.compare.gestures import ends
+from quantvsr_gui.pages.compare.line import Line
 from quantvsr_gui.pages.compare.place import Place
 
 _MARGIN, _HEIGHT, _PADDING = 8, 24, 16
@@ -53,18 +55,18 @@ def draw_wipe_handle(painter: QPainter, at: int, box: QRect) -> None:
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
 
-def draw_slice_line(painter: QPainter, place: Place, line: float, colour: str, vertical: bool) -> None:
-    """The row or column (0..1) that is followed through time."""
-    whole = place.target()
-    seen = whole.intersected(QRectF(place.box))
-    x, y = whole.left() + line * whole.width(), whole.top() + line * whole.height()
-    ends = (
-        (QPointF(x, seen.top()), QPointF(x, seen.bottom()))
-        if vertical
-        else (QPointF(seen.left(), y), QPointF(seen.right(), y))
-    )
+def draw_line(painter: QPainter, place: Place, line: Line, colour: str) -> None:
+    """The line that is followed through time, with its two ends to take hold of."""
+    begin, end = ends(line, place)
+    painter.save()
     painter.setClipRect(place.box)
-    for ink, width in ((_SHADOW, 3.0), (QColor(colour), 1.0)):
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for ink, width in ((_SHADOW, 3.0), (QColor(colour), 1.5)):
         painter.setPen(QPen(ink, width))
-        painter.drawLine(*ends)
-    painter.setClipping(False)
+        painter.drawLine(begin, end)
+    painter.setBrush(QColor(colour))
+    painter.setPen(QPen(_SHADOW, 1))
+    for point in (begin, end):
+        painter.drawEllipse(point, 6, 6)
+    painter.restore()

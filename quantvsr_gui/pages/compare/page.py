@@ -19,9 +19,10 @@ from quantvsr_gui.pages.base import Page, step_of
 from quantvsr_gui.pages.compare.canvas import CompareCanvas
 from quantvsr_gui.pages.compare.curves import CurvesPanel
 from quantvsr_gui.pages.compare.difference import GAINS, KINDS
-from quantvsr_gui.pages.compare.slices import SlicePanel
+from quantvsr_gui.pages.compare.slice_panel import SlicePanel
 from quantvsr_gui.pages.compare.state import MODES, SLOTS
 from quantvsr_gui.pages.compare.timeline import Scrubber
+from quantvsr_gui.pages.compare.trial_panel import TrialPanel
 from quantvsr_gui.widgets.card import row
 from quantvsr_gui.widgets.empty import EmptyState
 from quantvsr_gui.widgets.flow import FlowLayout
@@ -40,6 +41,10 @@ def combo(name: str, tip: str = "", least: int = 8) -> QComboBox:
 
 class ComparePage(Page):
     """All widgets of the page, by name."""
+
+    SLICES = 1  # its place among the tabs
+    WIPE_TIP = "Two versions in one place; drag the line between them"
+    DIFFERENCE_TIP = "Show how each version differs from another"
 
     def __init__(self) -> None:
         super().__init__(step_of("compare"))
@@ -85,12 +90,13 @@ class ComparePage(Page):
 
         self.curves = CurvesPanel()
         self.slices = SlicePanel()
+        self.trials = TrialPanel()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setDrawBase(False)
         self.tabs.addTab(_padded(self.curves), "Curves")
         self.tabs.addTab(_padded(self.slices), "Slices through time")
-        self.tabs.setCornerWidget(self.turn)
+        self.tabs.addTab(_padded(self.trials), "Trials")
         self.splitter = QSplitter(Qt.Orientation.Vertical)
         self.splitter.setChildrenCollapsible(True)
         self.splitter.setHandleWidth(8)
@@ -128,9 +134,12 @@ class ComparePage(Page):
             made = self.mode_buttons[key] = button(title)
             made.setCheckable(True)
             self.modes.addButton(made)
-        self.mode_buttons["wipe"].setToolTip("Two versions in one place; drag the line between them")
+        self.mode_buttons["wipe"].setToolTip(self.WIPE_TIP)
         self.mode_buttons["single"].setToolTip("One version; the keys 1 to 4 blink between them")
-        self.difference = combo("Difference", "Show how each version differs from another", 8)
+        self.left = combo("Left version", "The version left of the line", 9)
+        self.to = label("|", "muted")
+        self.active = combo("Version", "The version that is shown; right of the line in a wipe", 9)
+        self.difference = combo("Difference", self.DIFFERENCE_TIP, 8)
         for key, title in KINDS.items():
             self.difference.addItem(title, key)
         self.gain = combo("Amplification", "What differences are multiplied by", 1)
@@ -140,10 +149,10 @@ class ComparePage(Page):
         self.reference = combo("Reference", "The version that differences are taken against", 9)
         self.loupe = button("Loupe", tip="The same few pixels of every version, large, with their values")
         self.loupe.setCheckable(True)
-        self.slice = button("Slice", tip="Drag a line; below it is followed through time")
+        self.slice = button(
+            "Slice", tip="A line on the pictures, followed through time below; drag it or its ends"
+        )
         self.slice.setCheckable(True)
-        self.turn = button("Vertical slice", tip="A column instead of a row")
-        self.turn.setCheckable(True)
         self.fit_button = button("Fit", tip="Show the whole picture (F)")
         self.one_button = button("1:1", tip="One pixel of the picture is one of the screen (0)")
         self.zoom_label = label("", "muted")
@@ -151,7 +160,7 @@ class ComparePage(Page):
         self.zoom_label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         flow = FlowLayout()
         for group in (
-            tuple(self.mode_buttons.values()),
+            (*self.mode_buttons.values(), self.left, self.to, self.active),
             (self.difference, self.gain, self.against, self.reference),
             (self.loupe, self.slice, self.fit_button, self.one_button, self.zoom_label),
         ):

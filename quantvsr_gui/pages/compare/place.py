@@ -1,9 +1,15 @@
 """Where a picture is on the canvas: between pixels of the picture and of the screen."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRect, QRectF
+
+from quantvsr_gui.pages.compare.state import View, panes
+
+GAP = 4
+"""Widget pixels between pictures beside each other."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,13 @@ class Place:
             h,
         )
 
-    def part(self, width: int, height: int) -> tuple[QRectF, QRectF]:
+    def part(self, width: int, height: int, step: int = 1) -> tuple[QRectF, QRectF]:
         """What of a picture is seen, and where.
 
         Args:
             width: Of the picture that is drawn; may be smaller than the large one.
             height: Likewise.
+            step: Only every such pixel is drawn: the rectangle begins and ends at multiples of it.
 
         Returns:
             Rectangle of whole pixels in the picture, and in the widget.
@@ -54,10 +61,10 @@ class Place:
         if seen.isEmpty():
             return QRectF(), QRectF()
         sx, sy = whole.width() / width, whole.height() / height
-        left = max(math.floor((seen.left() - whole.left()) / sx), 0)
-        top = max(math.floor((seen.top() - whole.top()) / sy), 0)
-        right = min(math.ceil((seen.right() - whole.left()) / sx), width)
-        bottom = min(math.ceil((seen.bottom() - whole.top()) / sy), height)
+        left = max(math.floor((seen.left() - whole.left()) / sx), 0) // step * step
+        top = max(math.floor((seen.top() - whole.top()) / sy), 0) // step * step
+        right = -(-min(math.ceil((seen.right() - whole.left()) / sx), width) // step) * step
+        bottom = -(-min(math.ceil((seen.bottom() - whole.top()) / sy), height) // step) * step
         source = QRectF(left, top, right - left, bottom - top)
         target = QRectF(
             whole.left() + left * sx, whole.top() + top * sy, (right - left) * sx, (bottom - top) * sy
@@ -74,6 +81,36 @@ class Place:
         x, y = self.at(where)
         column, row = math.floor(x * self.width), math.floor(y * self.height)
         return (column, row) if 0 <= column < self.width and 0 <= row < self.height else None
+
+
+def places(
+    view: View, visible: Sequence[int], size: tuple[int, int], room: tuple[int, int], ratio: float
+) -> dict[int, Place]:
+    """Where each visible picture is.
+
+    Args:
+        view: How the pictures are shown.
+        visible: Slots, in order.
+        size: Width and height of the large picture.
+        room: Width and height of the canvas in widget pixels.
+        ratio: Device pixels per widget pixel.
+    """
+    width, height = size
+    if not visible or not width or not height:
+        return {}
+    count = len(visible) if view.mode == "side" else 1
+    boxes = [QRect(*box) for box in panes(count, *room, width / height, GAP)]
+    zoom = view.zoom
+    if zoom is None:
+        fit = min(min(box.width() / width, box.height() / height) for box in boxes) * ratio
+        # A small picture is not blown up by an odd factor.
+        zoom = float(int(fit)) if fit >= 2 else fit
+    if len(boxes) < len(visible):
+        boxes = boxes * len(visible)
+    return {
+        slot: Place(box, width, height, zoom, view.x, view.y, ratio)
+        for slot, box in zip(visible, boxes, strict=True)
+    }
 
 
 def _begin(start: int, room: int, size: float, middle: float) -> float:

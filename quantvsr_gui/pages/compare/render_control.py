@@ -136,7 +136,7 @@ class RenderControl(QObject):
         if message:
             self._page.status.setText(message)
 
-    def _finished(self, result: dict[str, Any]) -> None:
+    def _finished(self, job: PreviewJob, result: dict[str, Any]) -> None:
         self._screen.frames.rescan()
         self._screen.forget_values()
         count, seconds = result.get("rendered"), float(result.get("seconds", 0))

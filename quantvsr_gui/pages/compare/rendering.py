@@ -18,7 +18,7 @@ class Renderer(QObject):
         frame_ready: (key, frame): a frame lies in the cache.
         progressed: (fraction, message).
         repacked: The result of re-packing; frames follow.
-        finished: The result of rendering.
+        finished: The job that rendered, and its result.
         failed: One sentence.
         changed: It began or ended.
     """
@@ -26,7 +26,7 @@ class Renderer(QObject):
     frame_ready = Signal(str, int)
     progressed = Signal(float, str)
     repacked = Signal(dict)
-    finished = Signal(dict)
+    finished = Signal(object, dict)
     failed = Signal(str)
     changed = Signal()
 
@@ -96,7 +96,7 @@ class Renderer(QObject):
             return
         then, self._handle, self._next = self._next, None, None
         if then is None:
-            self.finished.emit(result)
+            self.finished.emit(handle.job, result)
             self.changed.emit()
             return
         assert isinstance(handle.job, RepackJob)

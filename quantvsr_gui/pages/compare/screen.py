@@ -1,20 +1,21 @@
 """What is to be seen: clip, versions, frame; and the pictures for it. No widgets."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from quantvsr.preview.keys import BICUBIC, FP, GT, LQ, Scene
 from quantvsr.preview.store import ClipFacts
 from quantvsr.project import ClipEntry
-from quantvsr_gui.pages.compare.canvas import Slot
 from quantvsr_gui.pages.compare.curves import FIGURES, Curve
-from quantvsr_gui.pages.compare.difference import difference
 from quantvsr_gui.pages.compare.frames import Frames, Picture
 from quantvsr_gui.pages.compare.loupe import value_at
+from quantvsr_gui.pages.compare.slot import Difference, Slot
 from quantvsr_gui.pages.compare.state import View
-from quantvsr_gui.pages.compare.versions import Version, key_of
+from quantvsr_gui.pages.compare.versions import Version, key_of, missing_file
 
 SCALE = 4
+_ASK = "Not rendered yet: press R, or “Render here”"
 
 
 class Screen:
@@ -39,7 +40,7 @@ class Screen:
         self._facts: ClipFacts | None = None
         self._keys: dict[str, str] = {}
         self._values: dict[str, dict[str, dict[int, float]]] = {}
-        self._last: dict[int, tuple[str, int, Picture]] = {}
+        self._last: dict[int, tuple[Version, int, Picture]] = {}
 
     def open_cache(self, folder: Path | None) -> None:
         """Take another project's cache."""
@@ -54,6 +55,11 @@ class Screen:
         # A run's files may have changed under the same path.
         self._keys.clear()
         self.chosen = {slot: each for slot, each in self.chosen.items() if each in self.versions}
+
+    def look_again(self) -> None:
+        """Files may have come, changed or gone."""
+        self._keys.clear()
+        self.frames.rescan()
 
     def _forget(self) -> None:
         self._facts = None
@@ -103,53 +109,54 @@ class Screen:
 
     def slots(self, view: View) -> dict[int, Slot]:
         """What the canvas shows. A frame that is not there yet leaves the one before where it is."""
-        current = {slot: self._picture(slot, each) for slot, each in sorted(self.chosen.items())}
-        reference = current.get(view.reference)
-        found = {}
-        for slot, (picture, note) in current.items():
-            label = self.versions[self.chosen[slot]].label
-            shown = None
-            if view.difference != "off" and reference is not None and slot != view.reference:
-                shown, more = self._difference(picture, reference[0], view)
-                note = ", ".join(part for part in (more, note) if part)
-            found[slot] = Slot(label, picture, shown, note)
-        return found
+        found = {slot: self._slot(slot, self.versions[each]) for slot, each in sorted(self.chosen.items())}
+        reference = found.get(view.reference)
+        if view.difference == "off" or reference is None or reference.picture is None:
+            return found
+        return {
+            number: _against(slot, reference.picture, view)
+            if number != view.reference
+            else replace(slot, note=_joined("reference", slot.note))
+            for number, slot in found.items()
+        }
 
-    def _picture(self, slot: int, version: str) -> tuple[Picture | None, str]:
-        picture = self.frames.picture(self.key(version), self.frame)
+    def missing(self, version: str) -> str:
+        """Why a version cannot be shown, in a sentence; empty where nothing is in the way."""
+        known = self.versions.get(version)
+        if known is None or self.scene is None or self.key(version):
+            return ""
+        return missing_file(self.scene, known) or f"{known.label}: a file cannot be read"
+
+    def _slot(self, number: int, version: Version) -> Slot:
+        picture = self.frames.picture(self.key(version.id), self.frame)
         if picture is not None:
-            self._last[slot] = (version, self.frame, picture)
-            return picture, ""
-        shown, frame, before = self._last.get(slot, ("", -1, None))
-        if before is None or shown != version:
-            self._last.pop(slot, None)
-            return None, ""
-        if frame == self.frame:
-            return before, "being rendered again"
-        return before, f"still frame {frame + 1}"
-
-    def _difference(
-        self, picture: Picture | None, reference: Picture | None, view: View
-    ) -> tuple[Picture | None, str]:
-        if picture is None or reference is None:
-            return None, ""
-        if picture.size != reference.size:
-            return None, "other size, no difference"
-        key = (picture.key, reference.key, view.difference, view.gain)
-        made = self.frames.computed(
-            key, lambda: difference(picture.pixels, reference.pixels, view.difference, view.gain)
-        )
-        return made, f"difference ×{view.gain}"
+            self._last[number] = (version, self.frame, picture)
+            return Slot(version.label, picture)
+        last = self._last.get(number)
+        reason = self.missing(version.id)
+        # A trial takes the place of its run: that one's picture stays until the trial's is whole.
+        if reason or last is None or last[0].family != version.family:
+            self._last.pop(number, None)
+            return Slot(version.label, reason=reason or _ASK)
+        _, frame, before = last
+        note = "being rendered again" if frame == self.frame else f"still frame {frame + 1}"
+        return Slot(version.label, before, note=note)
 
     def pixel_text(self, at: tuple[int, int] | None, slots: Mapping[int, Slot]) -> str:
-        """Values of the pixel under the pointer in every version."""
+        """Values of the pixel under the pointer in every version, and how they differ from the reference."""
         if at is None:
             return ""
         parts = [f"x {at[0]}  y {at[1]}"]
-        for slot, content in slots.items():
-            if content.picture is not None:
-                red, green, blue = value_at(content.picture, at, self.size())
-                parts.append(f"{slot + 1}  {red} {green} {blue}")
+        for number, slot in slots.items():
+            if slot.picture is None:
+                continue
+            values = value_at(slot.picture, at, self.size())
+            words = " ".join(str(each) for each in values)
+            if slot.difference is not None:
+                others = value_at(slot.difference.reference, at, self.size())
+                apart = (a - b for a, b in zip(values, others, strict=True))
+                words += f" ({' '.join(f'{each:+d}' if each else '0' for each in apart)})"
+            parts.append(f"{number + 1}  {words}")
         return "      ".join(parts)
 
     # Figures
@@ -198,3 +205,18 @@ class Screen:
     def plain(self) -> list[str]:
         """Chosen versions that need no model."""
         return [each for each in dict.fromkeys(self.chosen.values()) if each in (LQ, BICUBIC, GT)]
+
+
+def _against(slot: Slot, reference: Picture, view: View) -> Slot:
+    """A slot as its difference from the reference, where there can be one."""
+    if slot.picture is None:
+        return slot
+    if slot.picture.size != reference.size:
+        width, height = slot.picture.size
+        return replace(slot, note=_joined(f"no difference: it is {width}x{height}", slot.note))
+    note = _joined(f"difference ×{view.gain}", slot.note)
+    return replace(slot, difference=Difference(reference, view.difference, view.gain), note=note)
+
+
+def _joined(*notes: str) -> str:
+    return ", ".join(note for note in notes if note)

@@ -1,6 +1,8 @@
 """What the canvas shows, as a value: mode, place, zoom, difference. No widgets."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+from quantvsr_gui.pages.compare.line import Line
 
 MODES = {"side": "Side by side", "wipe": "Wipe", "single": "Single"}
 SLOTS = 4
@@ -22,8 +24,8 @@ class View:
         gain: What differences are multiplied by.
         reference: Slot that differences are taken against.
         loupe: Whether the loupe is shown.
-        line: Row or column (0..1) of the slice; None while it is off.
-        vertical: Whether the slice is a column (y-t).
+        sliced: Whether the line of the slice is shown.
+        line: That line.
     """
 
     mode: str = "side"
@@ -37,8 +39,8 @@ class View:
     gain: int = 4
     reference: int = 0
     loupe: bool = False
-    line: float | None = None
-    vertical: bool = False
+    sliced: bool = False
+    line: Line = field(default_factory=Line)
 
     def moved(self, dx: float, dy: float) -> "View":
         """Shifted by parts of the picture, staying on it."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from quantvsr.preview.keys import BICUBIC, FP, GT, LQ, Scene, version_key
 from quantvsr.project import ClipEntry, RunRecord, Settings
+from quantvsr_gui.pages.compare.trials import Trial
 
 _TITLES = {
     LQ: "Low-quality input",
@@ -22,18 +23,23 @@ class Version:
     """One way to show the clip.
 
     Attributes:
-        id: `lq`, `bicubic`, `fp`, `gt`, or `run:ID`.
+        id: `lq`, `bicubic`, `fp`, `gt`, `run:ID`, or `trial:ID:NUMBER`.
         label: For people.
         source: As `PreviewJob.versions` takes it.
         run: Id of the run; empty for the others.
-        changed: Layers that were packed again for a try; 0 for the run itself.
+        trial: Whether some layers of the run were changed for a try.
     """
 
     id: str
     label: str
     source: str
     run: str = ""
-    changed: int = 0
+    trial: bool = False
+
+    @property
+    def family(self) -> str:
+        """The same for a run and its trials."""
+        return self.run or self.id
 
 
 def scene_of(settings: Settings, clip: ClipEntry) -> Scene:
@@ -52,14 +58,14 @@ def offered(runs: Sequence[RunRecord]) -> tuple[tuple[str, str, str], ...]:
 
 
 def versions_of(
-    clip: ClipEntry, runs: Sequence[RunRecord], trials: Mapping[str, tuple[str, int]] | None = None
+    clip: ClipEntry, runs: Sequence[RunRecord], trials: Sequence[Trial] = ()
 ) -> dict[str, Version]:
     """All versions of a clip, by id, in the order in which they are offered.
 
     Args:
         clip: The clip.
         runs: Finished runs.
-        trials: For runs whose layers were changed for a try: checkpoint and number of layers.
+        trials: Offered behind their runs.
     """
     plain = [LQ, BICUBIC, FP, *([GT] if clip.gt else [])]
     found = [Version(each, _TITLES[each], each) for each in plain]
@@ -67,16 +73,18 @@ def versions_of(
         checkpoint = checkpoint_of(run)
         if not checkpoint:
             continue
-        path, count = (trials or {}).get(run.id, (checkpoint, 0))
-        layers = "1 layer changed" if count == 1 else f"{count} layers changed"
-        label = f"{run.name}, {layers}" if count else run.name
-        found.append(Version(_RUN + run.id, label, path, run.id, count))
+        found.append(Version(_RUN + run.id, run.name, checkpoint, run.id))
+        found += [
+            Version(trial.id, trial.label(run.name), trial.checkpoint, run.id, trial=True)
+            for trial in trials
+            if trial.run == run.id
+        ]
     return {version.id: version for version in found}
 
 
 def first_choice(versions: Mapping[str, Version]) -> dict[int, str]:
     """What a person most likely wants to see first: the newest run beside full precision and the input."""
-    runs = [version.id for version in versions.values() if version.run]
+    runs = [version.id for version in versions.values() if version.run and not version.trial]
     wanted = [LQ, FP, *runs[-1:], *([GT] if GT in versions else [])]
     return dict(enumerate(wanted[:4]))
 
@@ -87,6 +95,20 @@ def key_of(scene: Scene, version: Version) -> str:
         return version_key(scene, version.source)
     except OSError:
         return ""
+
+
+def missing_file(scene: Scene, version: Version) -> str:
+    """Why a version cannot be shown, in a sentence: a file that went away; empty where all are there."""
+    if version.id == GT:
+        needed = [("The ground truth", scene.gt or "")]
+    else:
+        needed = [("The clip", scene.clip)]
+        if version.run:
+            needed.append(("The checkpoint", version.source))
+    for what, path in needed:
+        if not Path(path).expanduser().exists():
+            return f"{what} is not where it was: {path}"
+    return ""
 
 
 def as_slots(value: Any) -> dict[int, str]:

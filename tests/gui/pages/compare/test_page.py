@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, QRect, Qt
 
-from quantvsr.jobs import PreviewJob, QuantizeJob, RepackJob
-from quantvsr.jobs.options import Bits, LayerBits, LayerRank
+from quantvsr.jobs import PreviewJob, QuantizeJob
 from quantvsr.preview.store import FrameStore
 from quantvsr.project import RunState
 from quantvsr_gui.pages.compare import build
+from quantvsr_gui.pages.compare.frames import pixels_of
+from quantvsr_gui.pages.compare.line import Line
 from quantvsr_gui.pages.compare.playback import Playback
 from quantvsr_gui.pages.compare.timeline import Scrubber
 
@@ -154,15 +155,17 @@ def test_the_command_is_that_of_the_button(page):
 
 
 def test_a_difference_is_taken_against_the_chosen_version(page):
-    page.set_view(difference="absolute", gain=2, reference=1)
+    page.viewing.set_view(difference="absolute", gain=2, reference=1)
     want = np.minimum(np.abs(pixels("gt", 0).astype(int) - pixels("fp", 0)) * 2, 255)
-    assert np.array_equal(shown(page, 2).shown.pixels[..., 2::-1], want)
-    assert shown(page, 1).shown is None
-    assert shown(page, 0).shown is None
-    assert "other size" in shown(page, 0).note
+    made = page.view.canvas.looks.part(shown(page, 2), QRect(0, 0, 64, 48))
+    assert np.array_equal(pixels_of(made)[..., 2::-1], want)
+    assert shown(page, 1).difference is None
+    assert shown(page, 1).note == "reference"
+    assert shown(page, 0).difference is None
+    assert shown(page, 0).note == "no difference: it is 16x12"
     assert page.view.gain.isVisible()
-    page.set_view(difference="off")
-    assert shown(page, 2).shown is None
+    page.viewing.set_view(difference="off")
+    assert shown(page, 2).difference is None
     assert not page.view.gain.isVisible()
 
 
@@ -240,27 +243,6 @@ def test_measured_means_are_kept_with_the_run(page, add_run, render):
     }
 
 
-def test_slices_follow_the_dragged_line(page, qtbot):
-    page.set_view(line=0.5)
-    assert page.view.tabs.currentIndex() == 1
-    qtbot.waitUntil(lambda: len(page.view.slices.strips()) == 3)
-    canvas = page.view.canvas
-    place = canvas.places()[1].target()
-    start = QPoint(int(place.center().x()), int(place.top() + place.height() / 2))
-    goal = QPoint(start.x(), int(place.top() + place.height() * 0.8))
-    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=start)
-    qtbot.mouseMove(canvas, goal)
-    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=goal)
-    assert canvas.view.line == pytest.approx(0.8, abs=0.02)
-    row = int(canvas.view.line * 48)
-
-    def right():
-        strip = page.view.slices.strips()[1].picture.pixels
-        return strip.shape == (6, 64, 4) and np.array_equal(strip[3, :, 2::-1], pixels("fp", 3)[row])
-
-    qtbot.waitUntil(right)
-
-
 def test_playing_follows_the_time_stamps(qtbot):
     playback = Playback()
     seen = []
@@ -286,88 +268,32 @@ def test_playing_follows_the_time_stamps(qtbot):
 
 
 def test_only_rendered_frames_are_played_around_the_playhead(page, qtbot):
-    page.play_or_pause()
+    page.transport.play_or_pause()
     assert page.view.play_button.text() == "Pause"
     qtbot.waitUntil(lambda: page.screen.frame == 5)
     qtbot.waitUntil(lambda: page.screen.frame < 5)
     page.hidden()
     assert page.view.play_button.text() == "Play"
-    assert not page.playback.playing
-
-
-def test_changed_layers_are_packed_again_and_the_same_frames_rendered(page, add_run, render, qtbot):
-    context = page.context
-    checkpoint = add_run("W4A4", layer_ranks=(LayerRank("b", 8),))
-    render("run", range(6), source=checkpoint)
-    page.screen.chosen[3] = "run:w4a4"
-    page._refill()
-    page.seek(2)
-    assert page.view.messages.texts() == []
-    context.project.change("set ranks", rank_overrides={"a": 16, "b": 8})
-    context.project.change("set bits", bit_overrides={"c": Bits(8, 8)})
-    assert page.view.messages.texts() == [
-        "2 layers changed since W4A4 was made. See what it does to these frames:"
-    ]
-    page.trials.run()
-    repack = jobs(page)[-1]
-    assert isinstance(repack, RepackJob)
-    assert repack.checkpoint == checkpoint
-    assert repack.layer_ranks == (LayerRank("a", 16),)
-    assert repack.layer_bits == (LayerBits("c", Bits(8, 8)),)
-    before = shown(page, 3).picture
-    trial = Path(repack.out) / "checkpoint.safetensors"
-    trial.parent.mkdir(parents=True)
-    trial.write_bytes(b"trial")
-    context.engines.preview.submitted[-1].succeed({"checkpoint": str(trial), "changed": ["a", "c"]})
-    # The picture of before stays until the new one is whole.
-    assert shown(page, 3).picture is before
-    assert shown(page, 3).label == "W4A4, 2 layers changed"
-    assert shown(page, 3).note == "being rendered again"
-    frames = jobs(page)[-1]
-    assert isinstance(frames, PreviewJob)
-    assert frames.versions == ("lq", "fp", "gt", str(trial))
-    assert (frames.start, frames.frames) == (0, 5)
-    key = render("trial", range(2, 3), source=str(trial))
-    context.engines.preview.submitted[-1].report(0.9, "", "frame 3", version=str(trial), key=key, frame=2)
-    assert np.array_equal(shown(page, 3).picture.pixels[..., 2::-1], pixels("trial", 2))
-    assert not page.trials.possible
-    context.engines.preview.submitted[-1].succeed({"rendered": 5, "seconds": 1})
-    assert page.view.messages.texts() == ["W4A4 is shown with its changed layers, not trained."]
-    page.trials.run(updates=30)
-    longer = jobs(page)[-1]
-    assert isinstance(longer, RepackJob)
-    assert (longer.checkpoint, longer.updates) == (checkpoint, 30)
-    assert longer.out != repack.out
-    page.renderer.cancel()
-    page.trials.back()
-    assert shown(page, 3).label == "W4A4"
-    assert page.trials.possible
+    assert not page.transport.playback.playing
 
 
 def test_a_run_under_way_does_not_disturb_playing(page, add_run, qtbot):
     add_run("W4A4")
     project = page.context.project
     project.add_run("w5a5", "W5A5", QuantizeJob())
-    page.play_or_pause()
+    page.transport.play_or_pause()
     for step in range(3):
         project.update_run("w5a5", state=RunState.RUNNING, message=f"step {step}")
-    assert page.playback.playing
+    assert page.transport.playback.playing
     project.update_run("w4a4", name="renamed")
-    assert not page.playback.playing
+    assert page.transport.playback.playing
+    page.transport.play_or_pause()
     assert page.view.slot_choices[0].findText("renamed") >= 0
-
-
-def test_a_run_of_today_has_nothing_to_try(page, add_run):
-    page.context.project.change("set ranks", rank_overrides={"a": 16})
-    add_run("W4A4", layer_ranks=(LayerRank("a", 16),))
-    page.screen.chosen[3] = "run:w4a4"
-    assert not page.trials.possible
-    assert isinstance(page.context.project.run("w4a4").request(), QuantizeJob)
 
 
 def test_what_was_shown_last_is_shown_again(page, qtbot, context):
     page.seek(3)
-    page.set_view(mode="wipe", wipe=0.25, difference="heat", gain=8)
+    page.viewing.set_view(mode="wipe", wipe=0.25, difference="heat", gain=8, line=Line(0.25, 0, 1, 0.75))
     page.view.slot_choices[3].setCurrentIndex(page.view.slot_choices[3].findData("bicubic"))
     again = build(context)
     qtbot.addWidget(again.page)
@@ -375,10 +301,18 @@ def test_what_was_shown_last_is_shown_again(page, qtbot, context):
     assert again.screen.chosen == {0: "lq", 1: "fp", 2: "gt", 3: "bicubic"}
     view = again.view.canvas.view
     assert (view.mode, view.wipe, view.difference, view.gain) == ("wipe", 0.25, "heat", 8)
+    assert view.line == Line(0.25, 0, 1, 0.75)
+    assert not view.sliced
 
 
 @pytest.mark.parametrize(
-    "kept", [{"view": {"mode": "cinema", "zoom": "x"}}, {"slots": {"9": "lq", "a": 3}}, {"frame": "x"}]
+    "kept",
+    [
+        {"view": {"mode": "cinema", "zoom": "x"}},
+        {"view": {"line": [0.5, 2, "x", 1]}},
+        {"slots": {"9": "lq", "a": 3}},
+        {"frame": "x"},
+    ],
 )
 def test_a_damaged_memory_does_no_harm(qtbot, context, clip, kept):
     context.project.change("add a clip", clips=(clip,))
@@ -386,12 +320,87 @@ def test_a_damaged_memory_does_no_harm(qtbot, context, clip, kept):
     made = build(context)
     qtbot.addWidget(made.page)
     assert made.view.canvas.view.mode == "side"
+    assert made.view.canvas.view.line == Line()
 
 
 def test_everything_has_an_accessible_name(page):
-    from PySide6.QtWidgets import QAbstractButton, QComboBox, QSlider
+    from PySide6.QtWidgets import QAbstractButton, QComboBox, QSlider, QSpinBox
 
-    for kind in (QAbstractButton, QComboBox, QSlider):
+    page.viewing.set_view(mode="wipe", difference="heat", sliced=True)
+    for kind in (QAbstractButton, QComboBox, QSlider, QSpinBox):
         for widget in page.page.findChildren(kind):
             named = widget.accessibleName() or (isinstance(widget, QAbstractButton) and widget.text())
             assert named or not widget.isVisible(), widget
+
+
+def test_the_pixel_text_tells_how_far_versions_are_apart(page, qtbot):
+    page.viewing.set_view(difference="signed", reference=1)
+    want = pixels("gt", 0)[20, 30].astype(int) - pixels("fp", 0)[20, 30]
+    words = page.screen.pixel_text((30, 20), page.view.canvas.slots)
+    assert f"({' '.join(f'{each:+d}' if each else '0' for each in want)})" in words
+    assert words.count("(") == 1
+
+
+def test_a_wipe_between_any_two_versions(page, qtbot):
+    page.viewing.set_view(mode="wipe")
+    assert page.view.left.isVisible()
+    page.view.left.setCurrentIndex(page.view.left.findData(2))
+    page.view.active.setCurrentIndex(page.view.active.findData(0))
+    assert page.view.canvas.visible_slots() == [2, 0]
+    # The digit of the left one changes sides.
+    qtbot.keyClick(page.view.canvas, "3")
+    assert page.view.canvas.visible_slots() == [0, 2]
+    page.viewing.set_view(mode="single")
+    assert page.view.active.isVisible()
+    assert not page.view.left.isVisible()
+
+
+def test_one_version_alone_has_nothing_to_be_compared_with(page):
+    for slot in (0, 2):
+        page.view.slot_choices[slot].setCurrentIndex(0)
+    assert page.screen.chosen == {1: "fp"}
+    for made in (page.view.mode_buttons["wipe"], page.view.difference):
+        assert not made.isEnabled()
+        assert made.toolTip() == "Choose a second version above first"
+    page.view.slot_choices[0].setCurrentIndex(1)
+    assert page.view.mode_buttons["wipe"].isEnabled()
+
+
+def test_a_file_that_went_away_is_said_in_place_and_found_again(page, clip, tmp_path):
+    Path(clip.gt).rename(tmp_path / "elsewhere")
+    page.shown()
+    words = f"The ground truth is not where it was: {clip.gt}"
+    assert shown(page, 2).reason == words
+    assert page.view.messages.texts() == [f"{words}. Put it back, or choose another."]
+    assert shown(page, 1).picture is not None
+    (tmp_path / "elsewhere").rename(clip.gt)
+    page.shown()
+    assert page.view.messages.texts() == []
+    assert shown(page, 2).picture is not None
+
+
+def test_without_the_clip_nothing_is_shown_but_why(qtbot, context, clip):
+    Path(clip.path).unlink()
+    context.project.change("add a clip", clips=(clip,))
+    made = build(context)
+    qtbot.addWidget(made.page)
+    assert made.view.canvas.empty_text == f"The clip is not where it was: {clip.path}"
+    assert made.job() is not None
+
+
+def test_frames_of_another_device_are_shown_until_newer_ones_come(page, render):
+    project = page.context.project.project
+    old, new = (page.screen.key("fp") + each for each in ("-cpu", "-cuda"))
+    store = FrameStore(project.cache / "frames")
+    (store.folder / page.screen.key("fp")).rename(store.folder / old)
+    page.shown()
+    assert page.screen.key("fp") == old
+    assert np.array_equal(shown(page, 1).picture.pixels[..., 2::-1], pixels("fp", 0))
+    page.rendering.here()
+    store.version(new).write(0, pixels("cuda", 0))
+    store.touch(new)
+    handle = page.context.engines.preview.submitted[-1]
+    handle.begin()
+    handle.report(0.5, "render fp", "frame 1", version="fp", key=new, frame=0)
+    assert np.array_equal(shown(page, 1).picture.pixels[..., 2::-1], pixels("cuda", 0))
+    page.renderer.cancel()

@@ -1,4 +1,4 @@
-"""What is drawn: geometry, differences, slices, frames mapped into memory."""
+"""What is drawn: geometry, differences, frames mapped into memory."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from PySide6.QtCore import QPointF, QRect
 from PySide6.QtGui import QColor
 
 from quantvsr.preview.store import FrameStore, compress
-from quantvsr_gui.pages.compare.canvas import CompareCanvas, Slot
+from quantvsr_gui.pages.compare.canvas import CompareCanvas
 from quantvsr_gui.pages.compare.difference import GAINS, difference, heat_colours
 from quantvsr_gui.pages.compare.frames import Frames, Lru, picture_of, pixels_of
 from quantvsr_gui.pages.compare.loupe import value_at
 from quantvsr_gui.pages.compare.place import Place
-from quantvsr_gui.pages.compare.slices import SlicePanel, slice_through
+from quantvsr_gui.pages.compare.slot import Difference, Looks, Slot
 from quantvsr_gui.pages.compare.state import View, next_zoom, panes
 
 
@@ -91,6 +91,32 @@ def test_differences_are_what_they_say(kind, gain):
         level = np.minimum(np.abs(apart).max(-1) * gain, 255)
         assert np.array_equal(found.view(np.uint32)[..., 0], heat_colours()[level])
     assert (found[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["absolute", "signed", "heat"])
+def test_a_difference_is_computed_only_where_and_as_finely_as_it_is_seen(kind, step):
+    a, b = bgrx(30, 44, 1), bgrx(30, 44, 2)
+    whole = difference(a, b, kind, 4)
+    slot = Slot("a", picture_of(a, "a"), Difference(picture_of(b, "b"), kind, 4))
+    part = Looks().part(slot, QRect(6, 3, 60, 20), step)
+    assert np.array_equal(pixels_of(part), whole[3:23:step, 6::step])
+
+
+def test_a_shrunk_difference_at_rest_is_that_of_all_pixels(canvas):
+    a, b = bgrx(80, 160, 1), bgrx(80, 160, 2)
+    slot = Slot("a", picture_of(a, "a"), Difference(picture_of(b, "b"), "absolute", 1))
+    canvas.set_slots({0: slot}, (160, 80))
+    canvas.set_view(View(mode="single", zoom=0.25))
+    moving = drawn(canvas)
+    canvas._calm.stop()
+    rest = drawn(canvas)
+    whole = canvas.places()[0].target().toRect()
+    part = (slice(whole.top() + 10, whole.bottom()), slice(whole.left() + 30, whole.right()))
+    mean = np.abs(a[..., :3].astype(int) - b[..., :3]).mean()
+    assert rest[part][..., :3].mean() == pytest.approx(mean, abs=4)
+    # All pixels are averaged at rest; in motion some are picked.
+    assert rest[part][..., :3].std() < 0.6 * moving[part][..., :3].std()
 
 
 def test_no_difference_is_black_grey_or_violet():
@@ -250,31 +276,3 @@ def test_the_pixel_under_the_pointer_is_told(canvas, qtbot):
     assert value_at(picture, (10, 15), (60, 40)) == tuple(int(v) for v in bgrx(40, 60, 1)[15, 10, 2::-1])
     small = picture_of(bgrx(10, 15, 5), "small")
     assert value_at(small, (59, 39), (60, 40)) == tuple(int(v) for v in bgrx(10, 15, 5)[9, 14, 2::-1])
-
-
-# Slices
-
-
-def test_a_slice_holds_the_line_of_every_frame_and_grey_for_missing_ones(frames):
-    rows = slice_through(frames, "a", [0, 2, 9, 4], 0.5, False)
-    assert rows.shape == (4, 16, 4)
-    assert np.array_equal(rows[1], bgrx(seed=2)[6])
-    assert (rows[2, :, :3] == 96).all()
-    columns = slice_through(frames, "a", [1, 3], 1.0, True)
-    assert columns.shape == (12, 2, 4)
-    assert np.array_equal(columns[:, 1], bgrx(seed=3)[:, 15])
-
-
-@pytest.mark.parametrize("vertical", [False, True])
-def test_a_click_on_a_slice_seeks(qtbot, frames, vertical):
-    panel = SlicePanel()
-    qtbot.addWidget(panel)
-    panel.resize(200, 100)
-    panel.show_slices(frames, [("A", "a"), ("B", "a")], range(5), 0.5, vertical)
-    assert [strip.label for strip in panel.strips()] == ["A", "B"]
-    from PySide6.QtCore import QPoint, Qt
-
-    with qtbot.waitSignal(panel.sought) as sought:
-        qtbot.mouseClick(panel, Qt.MouseButton.LeftButton, pos=QPoint(90, 75))
-    assert sought.args == [4 if vertical else 3]
-    panel.grab()
