@@ -9,6 +9,8 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 from quantvsr_gui.widgets.card import row
 from quantvsr_gui.widgets.text import button, label
 
+_WIDTH, _MARGIN = 160, 12
+
 
 @dataclass(frozen=True)
 class Stop:
@@ -22,35 +24,35 @@ class Stop:
 STOPS = (
     Stop(
         "model",
-        "1 of 6: the model",
+        "1 of 6: Model",
         "This is the model that becomes smaller, layer by layer. Untick a layer to keep it as it is.",
     ),
     Stop(
         "clips",
-        "2 of 6: clips to learn from",
+        "2 of 6: Clips",
         "Drop videos here. A few short ones are enough; the calibration looks at small windows of them.",
     ),
     Stop(
         "complexity",
-        "3 of 6: complexity",
-        "Each dot is a layer. Layers whose input varies much in space and time get more rank; drag the "
-        "lines and watch the ranks and the size follow.",
+        "3 of 6: Complexity",
+        "Each dot is a layer: how much its input varies in space and in time. Where a rank saves most "
+        "error, it is spent. Click a layer for its card.",
     ),
     Stop(
         "quantize",
-        "4 of 6: quantize",
+        "4 of 6: Quantize",
         "Choose the bits and start. The curve falls while the low-rank branch learns; you can pause, or keep "
         "an earlier state at any time.",
     ),
     Stop(
         "compare",
-        "5 of 6: compare",
+        "5 of 6: Compare",
         "Full precision and 4 bits, the same frame and the same noise. Drag the wipe line, or press the "
         "digit keys to switch in place.",
     ),
     Stop(
         "export",
-        "6 of 6: export",
+        "6 of 6: Export",
         "Write the enlarged video, the quantized model and a report. Ctrl+K finds every command.",
     ),
 )
@@ -79,12 +81,13 @@ class Tour(QFrame):
         self.next_button = button("Next", "primary", clicked=lambda: self._step(1))
         self.end_button = button("End the tour", "link", clicked=self.finish)
         column = QVBoxLayout(self)
-        column.setContentsMargins(12, 12, 12, 8)
+        column.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, 8)
         column.setSpacing(8)
         column.addWidget(self.title)
         column.addWidget(self.text)
         column.addLayout(row(self.back_button, self.next_button))
         column.addWidget(self.end_button)
+        self.setFixedWidth(_WIDTH)
         self.hide()
 
     def begin(self) -> None:
@@ -124,5 +127,9 @@ class Tour(QFrame):
         self.text.setText(stop.text)
         self.back_button.setEnabled(self._place > 0)
         self.next_button.setText("Done" if self._place == len(STOPS) - 1 else "Next")
+        inside = _WIDTH - 2 * _MARGIN - 2  # without the frame's lines
+        for part in (self.title, self.text):
+            # A layout that is not shown yet does not know how far the text wraps.
+            part.setFixedHeight(part.heightForWidth(inside))
         # A page may have taken the focus.
         self.next_button.setFocus()

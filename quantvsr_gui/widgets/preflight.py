@@ -2,27 +2,13 @@
 
 from typing import Any
 
-from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QGridLayout, QWidget
 
-from quantvsr.errors import QuantVSRError
-from quantvsr.jobs import EstimateJob
 from quantvsr.jobs.base import Job
-from quantvsr_gui.engine import Engine, JobHandle
+from quantvsr_gui.engine import Engine
 from quantvsr_gui.widgets.card import Card
+from quantvsr_gui.widgets.estimates import Estimates, roughly
 from quantvsr_gui.widgets.text import label, set_look, size
-
-# Settings change while sliders move: the engine is asked when they rest.
-_REST_MS = 600
-
-
-def roughly(seconds: float) -> str:
-    """An estimated time: no more digits than it is worth."""
-    if seconds < 60:
-        return f"{max(5 * round(seconds / 5), 5)} s"
-    if seconds < 3600:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 class PreflightCard(Card):
@@ -35,13 +21,10 @@ class PreflightCard(Card):
 
     def __init__(self, engine: Engine, parent: QWidget | None = None) -> None:
         super().__init__("Before you start", parent)
-        self._engine = engine
-        self._job: Job | None = None
-        self._handle: JobHandle | None = None
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_REST_MS)
-        self._later.timeout.connect(self._submit)
+        self.estimates = Estimates(engine, self)
+        self.estimates.waiting.connect(self._show_nothing)
+        self.estimates.answered.connect(self._show)
+        self.estimates.failed.connect(lambda reason: self._say(reason, "warning"))
         grid = QGridLayout()
         grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(4)
@@ -58,43 +41,13 @@ class PreflightCard(Card):
 
     def ask(self, job: Job | None) -> None:
         """Show what a job will take; None, or a job that was asked about before, costs nothing."""
-        if job == self._job:
-            return
-        self._stop()
-        self._job = job
-        if job is None:
-            self._show_nothing("")
-            return
-        self._show_nothing("Measuring how fast this computer is…")
-        self._later.start()
+        self.estimates.ask(job)
 
     def measure_again(self) -> None:
         """Ask once more about the same job."""
-        job, self._job = self._job, None
-        self.ask(job)
+        self.estimates.measure_again()
 
-    def _stop(self) -> None:
-        self._later.stop()
-        if self._handle is not None:
-            handle, self._handle = self._handle, None
-            handle.cancel()
-
-    def _submit(self) -> None:
-        if self._job is None:
-            return
-        try:
-            asked = EstimateJob.of(self._job)
-        except QuantVSRError as error:
-            self._say(str(error), "alert")
-            return
-        handle = self._handle = self._engine.submit(asked)
-        handle.succeeded.connect(lambda result: self._show(handle, result))
-        handle.failed.connect(lambda reason: self._fail(handle, reason))
-
-    def _show(self, handle: JobHandle, result: dict[str, Any]) -> None:
-        if handle is not self._handle:
-            return
-        self._handle = None
+    def _show(self, result: dict[str, Any]) -> None:
         there = result["memory_there"]
         self.values["Time"].setText(f"about {roughly(result['seconds'])}")
         self.values["Memory"].setText(
@@ -105,11 +58,6 @@ class PreflightCard(Card):
         self._say(
             " ".join(advice) or "Measured with a small window just now.", "warning" if advice else "muted"
         )
-
-    def _fail(self, handle: JobHandle, reason: str) -> None:
-        if handle is self._handle:
-            self._handle = None
-            self._say(reason, "warning")
 
     def _show_nothing(self, note: str) -> None:
         for value in self.values.values():

@@ -21,6 +21,10 @@ from quantvsr_gui.widgets.text import size
 _RELEVANT = frozenset(
     ("method", "bits", "min_rank", "max_rank", "percentile", "rank_overrides", "bit_overrides", "exclude")
 )
+_BUDGET = (
+    "This method spends ranks where they save most expected error, within a budget of bits.\n"
+    "Layers in the red corner count double, those in the blue corner half: the percentile moves the corners."
+)
 # Settings that decide what an analysis measures, and what they are called.
 _MEASURED = {
     "model": "model",
@@ -333,7 +337,10 @@ class ComplexityController(PageController):
         if self.plan is None or shown not in self.plan.measured.index:
             rim = self.page.scatter.rim
             note = f" · {rim} with a value of 0 on the rim" if rim else ""
-            self.page.hover.setText(f"Drag a dashed line to change the percentile{note}")
+            extra = None if self.plan is None else self.plan.choice.ranks.extra_bits
+            budget = "" if extra is None else f" · all ranks share {extra:g} bits a weight"
+            self.page.hover.setText(f"Drag a dashed line to change the percentile{budget}{note}")
+            self.page.hover.setToolTip(_BUDGET if budget else "")
             return
         i = self.plan.measured.index[shown]
         bits = Bits(int(self.plan.weight_bits[i]), int(self.plan.activation_bits[i]))

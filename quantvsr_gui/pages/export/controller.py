@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtWidgets import QComboBox
 
 from quantvsr.errors import QuantVSRError
+from quantvsr.jobs import SideBySideJob, UpscaleJob
 from quantvsr.jobs.base import Job
 from quantvsr.preview.keys import FP
 from quantvsr.project import ClipEntry
@@ -17,6 +19,8 @@ from quantvsr_gui.pages.export.queue import ExportQueue
 from quantvsr_gui.pages.export.reveal import reveal
 from quantvsr_gui.shell.actions import Action
 from quantvsr_gui.widgets.drop import DropTarget
+from quantvsr_gui.widgets.estimates import Estimates, roughly
+from quantvsr_gui.widgets.text import set_look, size
 
 _QUALITIES = ((4, "nearly lossless"), (14, "very good"), (22, "clean"), (30, "small"), (51, "poor"))
 
@@ -39,6 +43,12 @@ class ExportController(PageController):
         self._runs: tuple[tuple[str, str, str], ...] = ()
         self._filling = False
         self._named = True  # the output's name is ours, not the user's
+        self._in_front = False
+        self.estimate = Estimates(context.engines.preview, self)
+        self.estimate.waiting.connect(self._tell_estimate)
+        self.estimate.answered.connect(self._estimated)
+        self.estimate.failed.connect(lambda reason: self._tell_estimate(reason, "warning"))
+        context.engines.work.changed.connect(self._ask_estimate)
         self.offer_command()
         page.kind.currentIndexChanged.connect(lambda _: self._kind_chosen())
         page.clip.currentIndexChanged.connect(lambda _: self._clip_chosen())
@@ -68,7 +78,13 @@ class ExportController(PageController):
 
     def shown(self) -> None:
         """Names may be taken by now."""
+        self._in_front = True
         self._refill()
+
+    def hidden(self) -> None:
+        """Another page has come to the front."""
+        self._in_front = False
+        self._ask_estimate()
 
     def job(self) -> Job | None:
         """The job that the form describes."""
@@ -289,7 +305,27 @@ class ExportController(PageController):
             if not problem and place.exists() and not page.overwrite.isChecked():
                 problem = f"{place.name} exists already; choose another name, or tick the box."
         page.problem.setText(problem)
+        page.problem.setVisible(bool(problem))
         page.add_button.setEnabled(not problem)
+        self._ask_estimate()
+
+    def _ask_estimate(self) -> None:
+        """What the export will take, while it could be started."""
+        page = self.view
+        able = page.add_button.isEnabled() and self._in_front and not self.context.engines.work.busy
+        job = self.job() if able else None
+        job = job if isinstance(job, UpscaleJob | SideBySideJob) else None
+        page.estimate.setVisible(job is not None)
+        self.estimate.ask(job)
+
+    def _estimated(self, result: dict[str, Any]) -> None:
+        parts = f"about {roughly(result['seconds'])}", f"{size(result['memory'])} of memory"
+        words = f"Takes {', '.join(parts)} and {size(result['disk'])} on the disk."
+        self._tell_estimate(" ".join((words, *result["advice"])), "warning" if result["advice"] else "muted")
+
+    def _tell_estimate(self, text: str, look: str = "muted") -> None:
+        set_look(self.view.estimate, look)
+        self.view.estimate.setText(text)
 
     # The queue
 
@@ -316,7 +352,10 @@ def _fill(
     choice: QComboBox, versions: Sequence[Version], usual: str, *, anew: bool, empty: bool = False
 ) -> None:
     """Offer versions; what was chosen stays where it can, else the usual one is chosen."""
-    kept = "" if anew else choice.currentData()
+    # What nobody changed follows: the run that was finished last.
+    changed = choice.currentData() != choice.property("usual")
+    kept = choice.currentData() if changed and not anew else ""
+    choice.setProperty("usual", usual)
     choice.clear()
     if empty:
         choice.addItem("–", "")

@@ -92,6 +92,10 @@ class ExportPage(Page):
         self.add_button = button("Add to queue", "primary", "Write it, after what is in the queue already")
         self.problem = label("", "alert", wrap=True)
         self.problem.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.estimate = label("", "muted", wrap=True)
+        self.estimate.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        for part in (self.problem, self.estimate):
+            part.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
@@ -134,7 +138,8 @@ class ExportPage(Page):
         holder.addLayout(row(self.out, self.browse_button))
         put("Write to", self.out_row, 6, 0, 3)
         self.card.body.addLayout(grid)
-        self.card.body.addLayout(row(self.overwrite, self.problem, self.add_button, spacing=16))
+        words = row(self.problem, self.estimate)
+        self.card.body.addLayout(row(self.overwrite, words, self.add_button, spacing=16))
 
     def show_part(self, widget: QWidget, on: bool, text: str = "") -> None:
         """Show or hide a part of the form with its label."""

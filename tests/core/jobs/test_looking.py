@@ -6,7 +6,17 @@ import pytest
 from PIL import Image
 
 from quantvsr.errors import BadInput, BadModel
-from quantvsr.jobs import AnalyzeJob, EstimateJob, InfoJob, InspectJob, ProbeJob, QuantizeJob, UpscaleJob, run
+from quantvsr.jobs import (
+    AnalyzeJob,
+    EstimateJob,
+    InfoJob,
+    InspectJob,
+    ProbeJob,
+    QuantizeJob,
+    SideBySideJob,
+    UpscaleJob,
+    run,
+)
 
 
 def test_a_models_layers_come_with_shape_cost_and_reason(model):
@@ -96,10 +106,11 @@ def jobs(model, clip, tmp_path):
         "analyze": AnalyzeJob(clips=(str(clip),), **common),
         "quantize": QuantizeJob(clips=(str(clip),), **common),
         "upscale": UpscaleJob(clip=str(clip), model=str(model), out=str(tmp_path / "out.mkv")),
+        "side-by-side": SideBySideJob(clip=str(clip), model=str(model), out=str(tmp_path / "two.mkv")),
     }
 
 
-@pytest.mark.parametrize("name", ["analyze", "quantize", "upscale"])
+@pytest.mark.parametrize("name", ["analyze", "quantize", "upscale", "side-by-side"])
 def test_time_memory_and_disk_are_estimated(jobs, name):
     result = run(EstimateJob.of(jobs[name]))
     assert result.seconds > 0
@@ -125,6 +136,13 @@ def test_more_work_is_estimated_higher(jobs, make_clip, monkeypatch):
     ]
     short, longer = (run(EstimateJob.of(each)).seconds for each in clips)
     assert longer > short
+    side = jobs["side-by-side"]
+    two, three = (
+        run(EstimateJob.of(type(side)(**{**vars(side), "versions": versions})))
+        for versions in (("lq", "fp"), ("lq", "fp", "low.safetensors"))
+    )
+    assert three.seconds > two.seconds
+    assert three.memory > two.memory
 
 
 def test_what_to_lower_is_said(jobs, monkeypatch):

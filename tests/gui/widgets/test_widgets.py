@@ -13,7 +13,8 @@ from quantvsr.jobs import EstimateJob, InfoJob, QuantizeJob
 from quantvsr_gui.widgets.banner import Messages
 from quantvsr_gui.widgets.command import CopyCommand
 from quantvsr_gui.widgets.empty import EmptyState
-from quantvsr_gui.widgets.preflight import PreflightCard, roughly
+from quantvsr_gui.widgets.estimates import roughly
+from quantvsr_gui.widgets.preflight import PreflightCard
 from quantvsr_gui.widgets.table import RowsModel, SearchTable
 from quantvsr_gui.widgets.text import duration, size
 
@@ -35,7 +36,7 @@ def engine() -> FakeEngine:
 @pytest.fixture
 def card(qtbot: QtBot, engine: FakeEngine) -> PreflightCard:
     made = PreflightCard(engine)  # type: ignore[arg-type]
-    made._later.setInterval(0)
+    made.estimates._later.setInterval(0)
     qtbot.addWidget(made)
     made.show()
     return made

@@ -23,6 +23,7 @@ from quantvsr.jobs.estimate import EstimateJob, EstimateResult
 from quantvsr.jobs.presets import budget_of
 from quantvsr.jobs.quantize import QuantizeJob
 from quantvsr.jobs.settings import MethodSettings, ModelSettings
+from quantvsr.jobs.sidebyside import SideBySideJob
 from quantvsr.jobs.upscale import UpscaleJob
 from quantvsr.jobs.work.clips import Piece, likely_frames
 from quantvsr.jobs.work.machine import main_memory
@@ -30,6 +31,7 @@ from quantvsr.jobs.work.models import open_full
 from quantvsr.jobs.work.upscaling import output_path
 from quantvsr.methods import get_method
 from quantvsr.models.adapter import VSRAdapter
+from quantvsr.preview.keys import BICUBIC, FP, GT, LQ
 from quantvsr.progress import Progress
 from quantvsr.serve import resident_memory
 from quantvsr.upscale.engine import DEFAULT_OVERLAP
@@ -93,9 +95,8 @@ def estimate(job: EstimateJob, progress: Progress) -> EstimateResult:
     asked = job.asked()
     adder = next((add for kind, add in _ADDERS if isinstance(asked, kind)), None)
     if adder is None or not isinstance(asked, ModelSettings):
-        raise BadInput(
-            f"There is no estimate for the job '{asked.name}'; ask for analyze, quantize or upscale."
-        )
+        known = ", ".join(kind.name for kind, _ in _ADDERS)
+        raise BadInput(f"There is no estimate for the job '{asked.name}'; ask for one of {known}.")
     probe = _probe(asked, progress)
     progress.check()
     found = adder(asked, probe)
@@ -227,6 +228,31 @@ def _quantize(job: Job, probe: Probe) -> Sum:
 
 def _upscale(job: Job, probe: Probe) -> Sum:
     assert isinstance(job, UpscaleJob)
+    low = job.checkpoint is not None or job.bits is not None
+    return _enlarging(job, probe, [QUANTIZED if low else 1.0], output_path(job).parent, 1)
+
+
+def _side_by_side(job: Job, probe: Probe) -> Sum:
+    assert isinstance(job, SideBySideJob)
+    # Each model runs over the whole clip; the others are read, or computed in no time.
+    models = [version for version in job.versions if version not in (LQ, BICUBIC, GT)]
+    costs = [1.0 if version == FP else QUANTIZED for version in models]
+    place = Path(job.out or job.clip).expanduser().parent
+    return _enlarging(job, probe, costs, place, len(job.versions))
+
+
+def _enlarging(
+    job: UpscaleJob | SideBySideJob, probe: Probe, costs: list[float], place: Path, pictures: int
+) -> Sum:
+    """A clip through models.
+
+    Args:
+        job: Says which part of the clip, and how it is cut up.
+        probe: The measured call.
+        costs: Of each model that runs, in full-precision calls.
+        place: Where the result goes.
+        pictures: Enlarged pictures in a frame of the result.
+    """
     piece = Piece(Path(job.clip).expanduser(), job.start, job.frames, frame_rate=job.frame_rate)
     with piece.open() as reader:
         height, width = piece.size(reader)
@@ -237,20 +263,22 @@ def _upscale(job: Job, probe: Probe) -> Sum:
     plan = make_plan(height, width, side, overlap, adapter.size_multiple)
     windows = max(math.ceil((frames - 1) / (adapter.window - 1)), 1)
     pixels = math.prod(plan.tile_size)
-    low = job.checkpoint is not None or job.bits is not None
     calls = windows * len(plan.tiles) * (job.steps or adapter.default_steps)
-    seconds = 2 * probe.opening + calls * probe.call(pixels) * (QUANTIZED if low else 1.0)
+    seconds = 2 * probe.opening * len(costs) + calls * probe.call(pixels) * sum(costs)
     # A frame in float32 for each place of two windows, and the coded file: about a bit and a half a pixel.
     area = height * width * adapter.scale**2
-    extra = probe.extra * pixels / probe.pixels * (2 if low else 1) + 2 * adapter.window * area * 12
-    disk = frames * area * (3 if job.codec in ("png", "ffv1") else 0.2)
-    return Sum(seconds, extra, disk, output_path(job).parent, "take fewer frames", "choose a smaller --tile")
+    largest = max(costs, default=0.0)
+    extra = probe.extra * pixels / probe.pixels * (2 if largest > 1 else largest)
+    extra += pictures * 2 * adapter.window * area * 12
+    disk = frames * area * pictures * (3 if job.codec in ("png", "ffv1") else 0.2)
+    return Sum(seconds, extra, disk, place, "take fewer frames", "choose a smaller --tile")
 
 
 _ADDERS: list[tuple[type[Job], Callable[[Job, Probe], Sum]]] = [
     (AnalyzeJob, _analyze),
     (QuantizeJob, _quantize),
     (UpscaleJob, _upscale),
+    (SideBySideJob, _side_by_side),
 ]
 
 

@@ -75,6 +75,41 @@ def test_the_newest_run_is_offered_with_a_free_name(page, clip):
     assert page.job().out == str(folder / "my-clip_W4A4_x4_2.mp4")
 
 
+def test_a_run_finished_later_is_offered_unless_another_was_chosen(page, tmp_path):
+    project = page.context.project
+
+    def finish(name):
+        project.add_run(name, name, QuantizeJob(out=str(tmp_path / name)))
+        result = {"checkpoint": str(tmp_path / name / "checkpoint.safetensors")}
+        project.update_run(name, state=RunState.DONE, result=result)
+
+    finish("later")
+    assert Path(page.job().checkpoint).parent.name == "later"
+    choice = page.view.versions[0]
+    choice.setCurrentIndex(choice.findData("fp"))
+    finish("last")
+    assert page.job().checkpoint is None
+
+
+def test_what_it_takes_is_said_before_it_is_started(page, qtbot):
+    page.shown()
+    preview = page.context.engines.preview
+    page.estimate._later.setInterval(0)
+    choose(page, "side")
+    qtbot.waitUntil(lambda: bool(preview.submitted))
+    handle = preview.submitted[-1]
+    assert isinstance(handle.job.asked(), SideBySideJob)
+    answer = {"seconds": 200.0, "memory": 1.2e9, "disk": 4.5e7, "advice": []}
+    handle.succeed(answer)
+    assert page.view.estimate.text() == "Takes about 3 min, 1.2 GB of memory and 45 MB on the disk."
+    # A checkpoint is copied in no time.
+    choose(page, "checkpoint")
+    assert not page.view.estimate.isVisible()
+    page.hidden()
+    choose(page, "video")
+    assert not page.view.estimate.isVisible()
+
+
 def test_full_precision_in_another_codec(page):
     view = page.view
     view.versions[0].setCurrentIndex(view.versions[0].findData("fp"))
