@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRect, QRectF
 
-from quantvsr_gui.pages.compare.state import View, panes
+from quantvsr_gui.pages.compare.state import View, grid
 
 GAP = 4
 """Widget pixels between pictures beside each other."""
@@ -99,18 +99,25 @@ def places(
     if not visible or not width or not height:
         return {}
     count = len(visible) if view.mode == "side" else 1
-    boxes = [QRect(*box) for box in panes(count, *room, width / height, GAP)]
+    columns, rows = grid(count, *room, width / height, GAP)
+    cell = [(side - GAP * (number - 1)) // number for side, number in zip(room, (columns, rows), strict=True)]
     zoom = view.zoom
     if zoom is None:
-        fit = min(min(box.width() / width, box.height() / height) for box in boxes) * ratio
+        fit = min(cell[0] / width, cell[1] / height) * ratio
         # A small picture is not blown up by an odd factor.
-        zoom = float(int(fit)) if fit >= 2 else fit
-    if len(boxes) < len(visible):
-        boxes = boxes * len(visible)
-    return {
-        slot: Place(box, width, height, zoom, view.x, view.y, ratio)
-        for slot, box in zip(visible, boxes, strict=True)
-    }
+        zoom = float(int(fit)) if fit >= 2 else max(fit, 1 / max(size))
+    # Pictures that leave room are moved together, in the middle.
+    cell = [min(side, math.ceil(full * zoom / ratio)) for side, full in zip(cell, size, strict=True)]
+    left, top = (
+        (side - number * each - GAP * (number - 1)) // 2
+        for side, number, each in zip(room, (columns, rows), cell, strict=True)
+    )
+    found = {}
+    for number, slot in enumerate(visible):
+        row, column = divmod(number % count, columns)
+        box = QRect(left + column * (cell[0] + GAP), top + row * (cell[1] + GAP), *cell)
+        found[slot] = Place(box, width, height, zoom, view.x, view.y, ratio)
+    return found
 
 
 def _begin(start: int, room: int, size: float, middle: float) -> float:

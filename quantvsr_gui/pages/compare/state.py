@@ -1,5 +1,6 @@
 """What the canvas shows, as a value: mode, place, zoom, difference. No widgets."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 from quantvsr_gui.pages.compare.line import Line
@@ -56,8 +57,8 @@ def next_zoom(zoom: float, steps: int) -> float:
     return smaller[max(len(smaller) + steps, 0)] if smaller else ZOOMS[0]
 
 
-def panes(count: int, width: int, height: int, aspect: float, gap: int) -> list[tuple[int, int, int, int]]:
-    """Places of some pictures of one shape side by side, as large as they can be.
+def grid(count: int, width: int, height: int, aspect: float, gap: int) -> tuple[int, int]:
+    """Columns and rows in which some pictures of one shape are largest.
 
     Args:
         count: 1 to 4.
@@ -65,29 +66,12 @@ def panes(count: int, width: int, height: int, aspect: float, gap: int) -> list[
         height: Of the space.
         aspect: Width over height of a picture.
         gap: Between them.
-
-    Returns:
-        x, y, width, height of each.
     """
-    best: tuple[float, int] = (-1.0, 1)
+    best: tuple[float, int, int] = (-math.inf, 1, 1)
     for columns in range(1, count + 1):
         rows = -(-count // columns)
         w = (width - gap * (columns - 1)) / columns
         h = (height - gap * (rows - 1)) / rows
         # Empty places only where that makes the pictures larger.
-        best = max(best, (min(w, h * aspect) - 0.01 * (rows * columns - count), columns))
-    columns = best[1]
-    rows = -(-count // columns)
-    found = []
-    for number in range(count):
-        row, column = divmod(number, columns)
-        left, right = _span(column, columns, width, gap)
-        top, bottom = _span(row, rows, height, gap)
-        found.append((left, top, right - left, bottom - top))
-    return found
-
-
-def _span(number: int, count: int, size: int, gap: int) -> tuple[int, int]:
-    each = (size - gap * (count - 1)) / count
-    begin = round(number * (each + gap))
-    return begin, max(round(number * (each + gap) + each), begin + 1)
+        best = max(best, (min(w, h * aspect) - 0.01 * (rows * columns - count), columns, rows))
+    return best[1], best[2]

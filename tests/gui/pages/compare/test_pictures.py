@@ -12,9 +12,9 @@ from quantvsr_gui.pages.compare.canvas import CompareCanvas
 from quantvsr_gui.pages.compare.difference import GAINS, difference, heat_colours
 from quantvsr_gui.pages.compare.frames import Frames, Lru, picture_of, pixels_of
 from quantvsr_gui.pages.compare.loupe import value_at
-from quantvsr_gui.pages.compare.place import Place
+from quantvsr_gui.pages.compare.place import Place, places
 from quantvsr_gui.pages.compare.slot import Difference, Looks, Slot
-from quantvsr_gui.pages.compare.state import View, next_zoom, panes
+from quantvsr_gui.pages.compare.state import View, next_zoom
 
 
 def bgrx(height=12, width=16, seed=0):
@@ -136,13 +136,35 @@ def test_lightness_of_the_heat_map_only_rises():
 # Geometry
 
 
-@given(st.integers(1, 4), st.integers(80, 1600), st.integers(80, 1200), st.floats(0.3, 4, allow_nan=False))
-def test_panes_lie_inside_and_do_not_overlap(count, width, height, aspect):
-    boxes = [QRect(*box) for box in panes(count, width, height, aspect, 4)]
+@given(
+    st.integers(1, 4),
+    st.integers(80, 1600),
+    st.integers(80, 1200),
+    st.integers(16, 4000),
+    st.integers(16, 4000),
+    st.sampled_from([None, 0.1, 1.0, 6.0]),
+    st.sampled_from([1.0, 1.5, 2.0]),
+)
+def test_pictures_lie_inside_beside_each_other_in_the_middle(count, width, height, w, h, zoom, ratio):
+    found = places(View(zoom=zoom), range(count), (w, h), (width, height), ratio)
+    boxes = [place.box for place in found.values()]
     assert len(boxes) == count
     space = QRect(0, 0, width, height)
     assert all(space.contains(box) for box in boxes)
     assert not any(a.intersects(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert len({(box.width(), box.height()) for box in boxes}) == 1
+    whole = QRect().united(boxes[0]).united(boxes[-1])
+    for box in boxes:
+        whole = whole.united(box)
+    assert abs(whole.center().x() - space.center().x()) <= 1
+    assert abs(whole.center().y() - space.center().y()) <= 1
+    # No room is left around a picture that could be shown.
+    place = found[0]
+    assert place.box.width() <= place.target().width() + 1
+    assert place.box.height() <= place.target().height() + 1
+    if zoom is None:
+        assert place.zoom * w / ratio <= place.box.width() + 1
+        assert place.zoom * h / ratio <= place.box.height() + 1
 
 
 @given(
@@ -204,7 +226,7 @@ def test_one_to_one_is_exact_and_above_it_every_pixel_is_a_block(canvas):
     left, top = int(whole.left()), int(whole.top())
     part = drawn(canvas)[top : top + 40, left : left + 60]
     # The label covers the top.
-    assert np.array_equal(part[12:], bgrx(40, 60, 1)[12:])
+    assert np.array_equal(part[33:], bgrx(40, 60, 1)[33:])
     canvas.set_view(View(mode="single", zoom=4.0, x=0.5, y=1.0))
     source, target = canvas.places()[0].part(60, 40)
     picture = drawn(canvas)
