@@ -138,7 +138,10 @@ class ExportPage(Page):
         holder.addLayout(row(self.out, self.browse_button))
         put("Write to", self.out_row, 6, 0, 3)
         self.card.body.addLayout(grid)
-        words = row(self.problem, self.estimate)
+        # Keeps its place when it has nothing to say.
+        words = QWidget()
+        words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        words.setLayout(row(self.problem, self.estimate))
         self.card.body.addLayout(row(self.overwrite, words, self.add_button, spacing=16))
 
     def show_part(self, widget: QWidget, on: bool, text: str = "") -> None:
