@@ -2,9 +2,9 @@
 
 Two things are held. The window's own processor time between two ticks keeps the bars whatever else runs on
 the machine. The clock keeps them too wherever the machine itself does: a process without a window, which also
-works a little at each tick, is measured at the same time; where it is late as well, the clock says nothing about
-the app. One measurement that keeps the clock's bars is enough, so that a short jam elsewhere costs a repetition
-and not a failure.
+works a little at each tick, is measured at the same time; where it is late as well, the clock says nothing
+about the app. One measurement that keeps the clock's bars is enough, so that a short jam elsewhere costs a
+repetition and not a failure.
 
 The engine is a stand-in that reports as fast as a real one may, with the values of a real refinement.
 """

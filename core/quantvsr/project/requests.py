@@ -9,6 +9,8 @@ from quantvsr.errors import BadInput
 from quantvsr.jobs.analyze import AnalyzeJob
 from quantvsr.jobs.options import FrameRange, LayerBits, LayerRank
 from quantvsr.jobs.quantize import QuantizeJob
+from quantvsr.jobs.score import ScoreJob
+from quantvsr.project.records import RunRecord
 from quantvsr.project.settings import Settings
 
 
@@ -35,6 +37,25 @@ def quantize_job(settings: Settings, out: Path, analysis: Path | None = None, **
     """
     values = {**_method(settings), **_clips(settings), "out": str(out), **changes}
     return QuantizeJob(**values, analysis=None if analysis is None else str(analysis))
+
+
+def score_job(settings: Settings, run: RunRecord) -> ScoreJob:
+    """How close a finished run's pictures come to full precision's.
+
+    Raises:
+        BadInput: A setting that is not allowed.
+    """
+    # Clips that were not learned from come first: those are judged by.
+    clips = sorted(settings.clips, key=lambda clip: clip.learn)
+    made_with = run.job.get("settings", {})
+    return ScoreJob(
+        checkpoint=str(run.result["checkpoint"]),
+        clips=tuple(dict.fromkeys(clip.path for clip in clips)),
+        model=str(made_with.get("model", settings.model)),
+        device=settings.device,
+        seed=settings.seed,
+        steps=settings.steps,
+    )
 
 
 def _method(settings: Settings) -> dict[str, Any]:

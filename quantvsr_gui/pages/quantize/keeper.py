@@ -9,9 +9,10 @@ from PySide6.QtCore import QObject, Signal
 
 from quantvsr.errors import QuantVSRError
 from quantvsr.files import remove
-from quantvsr.jobs import QuantizeJob, ScoreJob
+from quantvsr.jobs import QuantizeJob
 from quantvsr.jobs.base import Job
 from quantvsr.project import RunRecord, RunState
+from quantvsr.project.requests import score_job
 from quantvsr_gui.engine import Engine, JobHandle
 from quantvsr_gui.project import ProjectModel
 
@@ -74,22 +75,11 @@ class RunKeeper(QObject):
 
     def measure(self, run_id: str) -> None:
         """Compare the pictures of a finished run with full precision's."""
-        record, settings = self._project.run(run_id), self._project.settings
-        key = self._key(run_id)
+        record, key = self._project.run(run_id), self._key(run_id)
         if record is None or key is None or not record.result.get("checkpoint"):
             return
-        # Clips that were not learned from come first: those are judged by.
-        clips = sorted(settings.clips, key=lambda clip: clip.learn)
-        made_with = record.job.get("settings", {})
         try:
-            job = ScoreJob(
-                checkpoint=str(record.result["checkpoint"]),
-                clips=tuple(dict.fromkeys(clip.path for clip in clips)),
-                model=str(made_with.get("model", settings.model)),
-                device=settings.device,
-                seed=settings.seed,
-                steps=settings.steps,
-            )
+            job = score_job(self._project.settings, record)
         except QuantVSRError as error:
             self.failed.emit(run_id, str(error))
             return
