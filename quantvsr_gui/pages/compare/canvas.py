@@ -135,6 +135,11 @@ class CompareCanvas(QWidget):
         found = self.places()
         return next(iter(found.values())).zoom if found else 1.0
 
+    def pointed_pixel(self) -> tuple[int, int] | None:
+        """The pixel of the large picture under the pointer; None beside the pictures."""
+        place = None if self._pointer is None else place_at(self._pointer, self.places())
+        return None if place is None or self._pointer is None else place.pixel(self._pointer)
+
     def show_slot(self, slot: int) -> None:
         """Show one version alone; in a wipe, at the right, and the one from the left if it was there."""
         view = self._view
@@ -213,8 +218,7 @@ class CompareCanvas(QWidget):
         else:
             snap = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
             self._change(dragged(*self._held, where, snap=snap))
-        place = place_at(where, found)
-        self.pointed.emit(None if place is None else place.pixel(where))
+        self.pointed.emit(self.pointed_pixel())
         if self._view.loupe:
             self.update()
 
@@ -231,7 +235,7 @@ class CompareCanvas(QWidget):
     def leaveEvent(self, event: object) -> None:
         """Nothing is pointed at any more."""
         self._pointer = None
-        self.pointed.emit(None)
+        self.pointed.emit(self.pointed_pixel())
         self.update()
 
     def wheelEvent(self, event: QWheelEvent) -> None:

@@ -74,6 +74,7 @@ class CompareController(PageController):
         self.transport.rested.connect(self._rested)
         self.rendering.frame_ready.connect(self._frame_ready)
         self.rendering.finished.connect(self._rendered)
+        self.renderer.changed.connect(self._show_frame)
         self.trials.offered.connect(self._offer_trial)
         self.trials.wanted.connect(self.show_version)
         self.context.theme.changed.connect(self._theme)
@@ -146,6 +147,8 @@ class CompareController(PageController):
         self.view.canvas.set_view(as_view(kept.get("view")))
         self.view.messages.clear("trial")
         self._refill()
+        if "view" not in kept:
+            self.viewing.choose_pair()
 
     def _settings_changed(self, names: frozenset[str]) -> None:
         if names & {"clips", "model", "seed", "steps"}:
@@ -252,6 +255,7 @@ class CompareController(PageController):
             canvas.empty_text = next(iter(canvas.slots.values())).reason
         self.transport.show_frame()
         self.viewing.show_zoom()
+        self.viewing.show_hint()
         self.below.follow_frame()
 
     def _tell_missing(self) -> None:

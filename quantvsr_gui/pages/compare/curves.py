@@ -1,7 +1,7 @@
 """Figures of every frame as curves, with a table behind them; a click goes to the frame."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +57,9 @@ class Curve:
     slot: int
     values: Mapping[int, float]
 
-    @property
-    def mean(self) -> float | None:
-        """Over the frames that have a value."""
-        return sum(self.values.values()) / len(self.values) if self.values else None
+    def mean(self, frames: Collection[int]) -> float:
+        """Over some frames, each of which has a value."""
+        return sum(self.values[frame] for frame in frames) / len(frames)
 
 
 class _FrameAxis(pg.AxisItem):
@@ -94,16 +93,19 @@ class CurvesPanel(QWidget):
         super().__init__(parent)
         self.figure = QComboBox()
         self.figure.setAccessibleName("Figure")
+        self.figure.setToolTip("\u2191 higher is better, \u2193 lower is better")
         for each in FIGURES:
-            self.figure.addItem(each.title, each.name)
+            arrow = "\u2191" if each.better == "higher" else "\u2193"
+            self.figure.addItem(f"{each.title} {arrow}", each.name)
         self.reference = QComboBox()
         self.reference.setAccessibleName("Measured against")
         self.as_table = button("Table", tip="Show the numbers")
         self.as_table.setCheckable(True)
-        self.as_table.toggled.connect(lambda on: self._stack.setCurrentIndex(int(on)))
+        self.as_table.toggled.connect(lambda _: self._choose_part())
         self.measure_button = button("Measure rendered frames", tip="Measure the frames that are rendered")
         self.measure_button.clicked.connect(self.wanted)
         self.means = label("", "muted")
+        self.means.setTextFormat(Qt.TextFormat.RichText)
         self.means.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.plot = pg.PlotWidget(axisItems={"bottom": _FrameAxis("bottom")})
         self.plot.setAccessibleName("Figures of each frame")
@@ -123,9 +125,12 @@ class CurvesPanel(QWidget):
         self.table.view.clicked.connect(
             lambda index: self.sought.emit(int(self.model.value(self.table.source_row(index))[0]) - 1)
         )
+        self.none = label("", "muted", wrap=True)
+        self.none.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._stack = QStackedWidget()
         self._stack.addWidget(self.plot)
         self._stack.addWidget(self.table)
+        self._stack.addWidget(self.none)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -201,20 +206,44 @@ class CurvesPanel(QWidget):
         item.setLabel("left", f"{figure.title}{unit}", color=self._tokens.axis)
         self._tell_means(figure)
         self._fill(figure)
+        self._choose_part()
+
+    def _choose_part(self) -> None:
+        """The chart, the table, or words where there is nothing to draw."""
+        if any(curve.values for curve in self._curves):
+            self._stack.setCurrentIndex(int(self.as_table.isChecked()))
+            return
+        words = "“Measure rendered frames” fills this chart; what is rendered by hand is measured at once."
+        if not self._curves:
+            words = "Nothing to measure: choose bicubic, full precision or a run above, beside the reference."
+        self.none.setText(words)
+        self._stack.setCurrentWidget(self.none)
 
     def set_playhead(self, frame: int) -> None:
         """Mark the frame that is shown."""
         self._playhead.setValue(frame + 1)
 
     def _tell_means(self, figure: Figure) -> None:
-        parts = [
-            f"{curve.slot + 1} {curve.label}: {curve.mean:.{figure.digits}f}"
-            for curve in self._curves
-            if curve.mean is not None
-        ]
-        words = f"mean  {'    '.join(parts)}    ({figure.better} is better)" if parts else "no figures yet"
-        self.means.setText(words)
-        self.means.setToolTip(words)
+        """Means over the frames that all versions have: others would not compare."""
+        known = [curve for curve in self._curves if curve.values]
+        frames = set.intersection(*(set(curve.values) for curve in known)) if known else set()
+        if not frames:
+            self.means.setText("")
+            self.means.setToolTip("")
+            return
+        parts, lines = [], []
+        for curve in known:
+            value = f"{curve.mean(frames):.{figure.digits}f}"
+            colour = self._tokens.series[curve.slot % len(self._tokens.series)]
+            parts.append(
+                f'<span style="color:{colour}">\u25cf</span>&nbsp;{curve.slot + 1}&nbsp;&nbsp;{value}'
+            )
+            lines.append(f"{curve.slot + 1}  {curve.label}: {value} {figure.unit}")
+        count = "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
+        self.means.setText(f"{'&nbsp;&nbsp;&nbsp; '.join(parts)}&nbsp;&nbsp;&nbsp; mean of {count}")
+        self.means.setToolTip(
+            "\n".join((*lines, f"Mean of {count} that all have; {figure.better} is better"))
+        )
 
     def _fill(self, figure: Figure) -> None:
         frames = sorted({frame for curve in self._curves for frame in curve.values})

@@ -27,6 +27,12 @@ def heat_colours() -> NDArray[np.uint32]:
     return np.rint(pixels).astype(np.uint8).view(np.uint32).reshape(256)
 
 
+def legend_colours(kind: str) -> NDArray[np.uint32]:
+    """256 colours from the least to the most that a kind of difference shows."""
+    grey = np.arange(256, dtype=np.uint32) * np.uint32(0x010101) | np.uint32(0xFF000000)
+    return heat_colours() if kind == "heat" else grey
+
+
 def difference(picture: Pixels, reference: Pixels, kind: str, gain: int, step: int = 1) -> Pixels:
     """How a picture differs from a reference.
 

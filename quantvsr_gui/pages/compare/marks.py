@@ -1,13 +1,15 @@
-"""What is drawn over pictures: labels, the handle of the wipe, the line of the slice."""
+"""What is drawn over pictures: labels, colour scales, the handle of the wipe, the line of the slice."""
 
 from PySide6.QtCore import QPoint, QRect, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPen
+from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPen
 
+from quantvsr_gui.pages.compare.difference import legend_colours
 from quantvsr_gui.pages.compare.gestures import ends
 from quantvsr_gui.pages.compare.line import Line
 from quantvsr_gui.pages.compare.place import Place
 
 _MARGIN, _HEIGHT, _PADDING = 8, 24, 16
+_SCALE = 96  # width of a colour scale
 _DARK, _LIGHT = QColor(16, 18, 22, 200), QColor("#f2f4f7")
 _SHADOW = QColor(0, 0, 0, 160)
 
@@ -36,6 +38,35 @@ def draw_label(
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
     painter.setPen(_LIGHT)
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
+
+
+def draw_legend(painter: QPainter, font: QFont, clip: QRect, kind: str, gain: int) -> None:
+    """What the colours of a difference stand for, in the lower right corner of `clip`."""
+    small = QFont(font)
+    small.setPixelSize(12)
+    painter.setFont(small)
+    metrics, most = painter.fontMetrics(), 255 // gain
+    words = (f"\u2212{most}" if kind == "signed" else "0", f"+{most}" if kind == "signed" else f"{most}")
+    widths = [metrics.horizontalAdvance(each) for each in words]
+    width = _SCALE + sum(widths) + 4 * _MARGIN
+    if width > clip.width() - 2 * _MARGIN:
+        return
+    box = QRect(clip.right() + 1 - _MARGIN - width, clip.bottom() + 1 - _MARGIN - _HEIGHT, width, _HEIGHT)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(_DARK)
+    painter.drawRoundedRect(box, 5, 5)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    bar = QRect(box.left() + 2 * _MARGIN + widths[0], box.top() + 7, _SCALE, _HEIGHT - 14)
+    colours = legend_colours(kind)
+    painter.drawImage(bar, QImage(colours.data, 256, 1, QImage.Format.Format_RGB32))
+    painter.setPen(QPen(QColor("#8a93a3"), 1))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawRect(bar.adjusted(-1, -1, 0, 0))
+    painter.setPen(_LIGHT)
+    flags = Qt.AlignmentFlag.AlignVCenter
+    painter.drawText(box.adjusted(_MARGIN, 0, 0, 0), flags | Qt.AlignmentFlag.AlignLeft, words[0])
+    painter.drawText(box.adjusted(0, 0, -_MARGIN, 0), flags | Qt.AlignmentFlag.AlignRight, words[1])
 
 
 def draw_wipe_handle(painter: QPainter, at: int, box: QRect) -> None:

@@ -104,7 +104,7 @@ class ComparePage(Page):
         self.splitter.addWidget(self.tabs)
         self.splitter.setStretchFactor(0, 1)
         self.splitter.setStretchFactor(1, 0)
-        self.splitter.setSizes([640, 190])
+        self.splitter.setSizes([620, 216])
         self.splitter.setCollapsible(0, False)
         return self.splitter
 
@@ -136,9 +136,9 @@ class ComparePage(Page):
             self.modes.addButton(made)
         self.mode_buttons["wipe"].setToolTip(self.WIPE_TIP)
         self.mode_buttons["single"].setToolTip("One version; the keys 1 to 4 blink between them")
-        self.left = combo("Left version", "The version left of the line", 9)
+        self.left = combo("Left version", "The version left of the line", 12)
         self.to = label("|", "muted")
-        self.active = combo("Version", "The version that is shown; right of the line in a wipe", 9)
+        self.active = combo("Version", "The version that is shown; right of the line in a wipe", 12)
         self.difference = combo("Difference", self.DIFFERENCE_TIP, 8)
         for key, title in KINDS.items():
             self.difference.addItem(title, key)

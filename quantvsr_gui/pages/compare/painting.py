@@ -7,7 +7,7 @@ from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QPainter
 
 from quantvsr_gui.pages.compare.loupe import draw_loupe
-from quantvsr_gui.pages.compare.marks import draw_label, draw_line, draw_wipe_handle
+from quantvsr_gui.pages.compare.marks import draw_label, draw_legend, draw_line, draw_wipe_handle
 from quantvsr_gui.pages.compare.place import Place
 from quantvsr_gui.pages.compare.slot import Looks, Slot
 from quantvsr_gui.pages.compare.state import View
@@ -63,6 +63,9 @@ class Painter:
         if scene.view.sliced:
             for place in scene.places.values():
                 draw_line(self._painter, place, scene.view.line, self._tokens.mark)
+        what = next((slot.difference for slot in scene.slots.values() if slot.difference is not None), None)
+        if what is not None:
+            draw_legend(self._painter, self._font, self._room, what.kind, what.gain)
         if scene.pointer is not None:
             self._draw_loupe(scene, scene.pointer)
 

@@ -6,6 +6,8 @@ from PySide6.QtCore import QObject, Signal
 
 from quantvsr.errors import QuantVSRError
 from quantvsr.jobs.preview import PreviewJob
+from quantvsr.jobs.repack import RepackJob
+from quantvsr_gui.engine import JobHandle
 from quantvsr_gui.pages.base import Context
 from quantvsr_gui.pages.compare.page import ComparePage
 from quantvsr_gui.pages.compare.rendering import Renderer
@@ -31,6 +33,7 @@ class RenderControl(QObject):
         super().__init__(parent)
         self._page, self._screen, self._context = page, screen, context
         self.renderer = Renderer(context.engines, self)
+        self._shown: JobHandle | None = None
         page.render_button.clicked.connect(self.here)
         page.whole_button.clicked.connect(self.whole)
         page.cancel_button.clicked.connect(self._cancel)
@@ -141,7 +144,8 @@ class RenderControl(QObject):
         self._screen.forget_values()
         count, seconds = result.get("rendered"), float(result.get("seconds", 0))
         took = f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
-        self._page.status.setText(f"{count} frames in {took}" if count else "")
+        # What was made without being asked for is not worth a word.
+        self._page.status.setText(f"{count} frames in {took}" if count and job.measure else "")
         self.finished.emit()
 
     def _failed(self, reason: str) -> None:
@@ -151,6 +155,11 @@ class RenderControl(QObject):
     def show_state(self) -> None:
         """Buttons where nothing is under way, progress in their place where something is."""
         page, busy = self._page, self.renderer.busy
+        self._screen.making = frozenset(self.renderer.versions)
+        if self.renderer.handle is not self._shown and busy:
+            repacking = self.renderer.handle is not None and isinstance(self.renderer.handle.job, RepackJob)
+            page.status.setText("packing the changed layers" if repacking else "starting")
+        self._shown = self.renderer.handle
         page.progress.setVisible(busy)
         page.cancel_button.setVisible(busy)
         page.status.setVisible(busy or bool(page.status.text()))

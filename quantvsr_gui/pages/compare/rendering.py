@@ -46,6 +46,12 @@ class Renderer(QObject):
         """The job under way."""
         return self._handle
 
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """What is rendered now, or next."""
+        job = self._next or (self._handle.job if self._handle is not None else None)
+        return job.versions if isinstance(job, PreviewJob) else ()
+
     def render(self, job: PreviewJob, *, long: bool = False) -> None:
         """Render frames; what was wanted before is given up.
 

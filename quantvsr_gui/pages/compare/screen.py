@@ -15,7 +15,8 @@ from quantvsr_gui.pages.compare.state import View
 from quantvsr_gui.pages.compare.versions import Version, key_of, missing_file
 
 SCALE = 4
-_ASK = "Not rendered yet: press R, or “Render here”"
+_ASK = "Not rendered yet\nPress R, or “Render here”"
+_SOON = "Not rendered yet\nIt is being made"
 
 
 class Screen:
@@ -28,6 +29,7 @@ class Screen:
         versions: All versions by id.
         chosen: Version of each slot.
         frame: Number in the clip.
+        making: Versions that are being rendered now.
     """
 
     def __init__(self) -> None:
@@ -37,6 +39,7 @@ class Screen:
         self.versions: dict[str, Version] = {}
         self.chosen: dict[int, str] = {}
         self.frame = 0
+        self.making: frozenset[str] = frozenset()
         self._facts: ClipFacts | None = None
         self._keys: dict[str, str] = {}
         self._values: dict[str, dict[str, dict[int, float]]] = {}
@@ -137,7 +140,7 @@ class Screen:
         # A trial takes the place of its run: that one's picture stays until the trial's is whole.
         if reason or last is None or last[0].family != version.family:
             self._last.pop(number, None)
-            return Slot(version.label, reason=reason or _ASK)
+            return Slot(version.label, reason=reason or (_SOON if version.source in self.making else _ASK))
         _, frame, before = last
         note = "being rendered again" if frame == self.frame else f"still frame {frame + 1}"
         return Slot(version.label, before, note=note)
@@ -213,7 +216,7 @@ def _against(slot: Slot, reference: Picture, view: View) -> Slot:
         return slot
     if slot.picture.size != reference.size:
         width, height = slot.picture.size
-        return replace(slot, note=_joined(f"no difference: it is {width}x{height}", slot.note))
+        return replace(slot, note=_joined(f"{width}x{height}, as it is", slot.note))
     note = _joined(f"difference ×{view.gain}", slot.note)
     return replace(slot, difference=Difference(reference, view.difference, view.gain), note=note)
 

@@ -81,10 +81,9 @@ class SlicePanel(QWidget):
         low, high = common_scale(slices)
         words = ""
         if indices:
-            along, time = ("down", "to the right") if steep else ("to the right", "down")
+            time = "to the right" if steep else "down"
             words = (
-                f"along the line {along}, frames {indices[0] + 1} to {indices[-1] + 1} {time}; "
-                f"black is {low:.0f}, white {high:.0f} in all"
+                f"frames {indices[0] + 1} to {indices[-1] + 1} run {time}, grey is {low:.0f} to {high:.0f}"
             )
         self.words.setText(words)
         self.words.setToolTip(words)

@@ -8,11 +8,11 @@ from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent,
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from quantvsr_gui.pages.compare.frames import Picture, picture_of
-from quantvsr_gui.pages.compare.marks import draw_label
 from quantvsr_gui.pages.compare.slices import Slice, common_scale, grey
 from quantvsr_gui.shell.tokens import DARK, Tokens
 
 _GAP = 4
+_NAME = 20  # height of the names above
 _STEPS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Up: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Down: 1}
 
 
@@ -88,19 +88,20 @@ class SliceView(QWidget):
 
     def most(self, steep: bool, count: int) -> int:
         """Frames that can be told apart in each of `count` slices: more need not be read."""
-        along = self.width() // max(count, 1) if steep else self.height()
+        along = self.width() // max(count, 1) if steep else self.height() - _NAME
         return max(round(along * self.devicePixelRatioF()), 16)
 
     def _boxes(self) -> list[QRect]:
         count = len(self._pictures)
         edges = [round(i * (self.width() + _GAP) / max(count, 1)) for i in range(count + 1)]
-        return [QRect(edges[i], 0, edges[i + 1] - edges[i] - _GAP, self.height()) for i in range(count)]
+        height = max(self.height() - _NAME, 1)
+        return [QRect(edges[i], _NAME, edges[i + 1] - edges[i] - _GAP, height) for i in range(count)]
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the slices."""
         painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor(self._tokens.surround))
         if not self._pictures:
+            painter.fillRect(self.rect(), QColor(self._tokens.surround))
             painter.setPen(QColor(self._tokens.muted))
             words = (
                 "Render some frames in a row; the line on the pictures is then followed through them here."
@@ -110,7 +111,12 @@ class SliceView(QWidget):
         for each, picture, box in zip(self._slices, self._pictures, self._boxes(), strict=True):
             self._draw_slice(painter, box, picture)
             self._draw_playhead(painter, box)
-            draw_label(painter, self.font(), box, f"{each.slot + 1}  {each.label}")
+            painter.setPen(QColor(self._tokens.muted))
+            words = painter.fontMetrics().elidedText(
+                f"{each.slot + 1}  {each.label}", Qt.TextElideMode.ElideRight, box.width()
+            )
+            above = QRect(box.left(), 0, box.width(), _NAME)
+            painter.drawText(above, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, words)
         if self.hasFocus():
             painter.setPen(QPen(QColor(self._tokens.accent), 1))
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
@@ -155,7 +161,8 @@ class SliceView(QWidget):
     def _seek(self, where: QPointF) -> None:
         for box in self._boxes():
             if box.contains(where.toPoint()) and self._indices:
-                along = (where.x() - box.left()) / box.width() if self._steep else where.y() / box.height()
+                inside = where - QPointF(box.topLeft())
+                along = inside.x() / box.width() if self._steep else inside.y() / box.height()
                 number = min(max(int(along * len(self._indices)), 0), len(self._indices) - 1)
                 self.sought.emit(int(self._indices[number]))
 

@@ -20,7 +20,7 @@ _COLUMNS = (
     "Rendered on|Device, backend and compute type",
     "Made|In UTC",
 )
-_WIDTHS = (120, 260, 80, 80, 150, 170)
+_WIDTHS = (112, 280, 76, 72, 184, 168)
 
 
 class TrialPanel(QWidget):

@@ -37,7 +37,7 @@ class Viewing(QObject):
         page.fit_button.clicked.connect(lambda: page.canvas.show_zoom(None))
         page.one_button.clicked.connect(lambda: page.canvas.show_zoom(1.0))
         page.canvas.view_changed.connect(self._view_changed)
-        page.canvas.pointed.connect(self._pointed)
+        page.canvas.pointed.connect(lambda _: self.show_hint())
         page.canvas.resized.connect(self.show_zoom)
 
     def _choices(self) -> dict[str, QComboBox]:
@@ -86,6 +86,13 @@ class Viewing(QObject):
             offer(choice, names, wanted)
         self._page.canvas.set_view(replace(view, reference=reference, left=left, active=active))
 
+    def choose_pair(self) -> None:
+        """Wipe and blink between the reference and the newest run, where there is one."""
+        reference = best_reference(self._screen.chosen, None)
+        runs = [slot for slot, each in self._screen.chosen.items() if self._screen.versions[each].run]
+        if runs:
+            self.set_view(left=reference, active=runs[-1])
+
     def show_controls(self) -> None:
         """Buttons follow the view, which mouse and keys change too."""
         page, view = self._page, self.view
@@ -111,5 +118,7 @@ class Viewing(QObject):
         canvas = self._page.canvas
         self._page.zoom_label.setText(f"{canvas.zoom():.0%}" if canvas.places() else "")
 
-    def _pointed(self, at: tuple[int, int] | None) -> None:
-        self._page.canvas.set_hint(self._screen.pixel_text(at, self._page.canvas.slots))
+    def show_hint(self) -> None:
+        """Tell the values under the pointer, which change with the frame too."""
+        canvas = self._page.canvas
+        canvas.set_hint(self._screen.pixel_text(canvas.pointed_pixel(), canvas.slots))

@@ -10,6 +10,7 @@ from quantvsr.jobs import PreviewJob, QuantizeJob
 from quantvsr.preview.store import FrameStore
 from quantvsr.project import RunState
 from quantvsr_gui.pages.compare import build
+from quantvsr_gui.pages.compare.curves import Curve, CurvesPanel
 from quantvsr_gui.pages.compare.frames import pixels_of
 from quantvsr_gui.pages.compare.line import Line
 from quantvsr_gui.pages.compare.playback import Playback
@@ -162,7 +163,7 @@ def test_a_difference_is_taken_against_the_chosen_version(page):
     assert shown(page, 1).difference is None
     assert shown(page, 1).note == "reference"
     assert shown(page, 0).difference is None
-    assert shown(page, 0).note == "no difference: it is 16x12"
+    assert shown(page, 0).note == "16x12, as it is"
     assert page.view.gain.isVisible()
     page.viewing.set_view(difference="off")
     assert shown(page, 2).difference is None
@@ -191,6 +192,9 @@ def test_pixel_values_of_all_versions_are_shown(page, qtbot):
     red, green, blue = (int(v) for v in pixels("fp", 0)[y, x])
     assert f"x {x}  y {y}" in canvas.hint
     assert f"2  {red} {green} {blue}" in canvas.hint
+    page.seek(3)
+    red, green, blue = (int(v) for v in pixels("fp", 3)[y, x])
+    assert f"2  {red} {green} {blue}" in canvas.hint
 
 
 def test_curves_come_from_the_kept_figures_and_a_click_seeks(page, qtbot, render):
@@ -201,7 +205,8 @@ def test_curves_come_from_the_kept_figures_and_a_click_seeks(page, qtbot, render
     page.screen.forget_values()
     page._show_all()
     curves = page.view.curves
-    assert "2 Full precision: 32.00" in curves.means.text()
+    assert "32.00" in curves.means.text()
+    assert "2  Full precision: 32.00 dB" in curves.means.toolTip()
     curves.as_table.setChecked(True)
     assert [curves.model.value(line) for line in range(3)] == [
         (
@@ -224,6 +229,19 @@ def test_curves_come_from_the_kept_figures_and_a_click_seeks(page, qtbot, render
     curves.figure.setCurrentIndex(curves.figure.findData("warp_error"))
     assert "2.500" in curves.means.text()
     assert not curves.reference.isVisible()
+
+
+def test_means_are_over_the_frames_that_all_versions_have(qtbot):
+    panel = CurvesPanel()
+    qtbot.addWidget(panel)
+    panel.set_curves([Curve("A", 0, {0: 10.0, 1: 20.0, 2: 90.0}), Curve("B", 1, {1: 30.0, 0: 20.0})])
+    assert panel.means.toolTip().splitlines()[:2] == ["1  A: 15.00 dB", "2  B: 25.00 dB"]
+    assert "mean of 2 frames" in panel.means.text()
+    panel.set_curves([Curve("A", 0, {}), Curve("B", 1, {})])
+    assert panel.means.text() == ""
+    assert "Measure rendered frames" in panel.none.text()
+    panel.set_curves([])
+    assert "choose bicubic" in panel.none.text()
 
 
 def test_measured_means_are_kept_with_the_run(page, add_run, render):
