@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import shutil
 import signal
 import sys
 import textwrap
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 
 from quantvsr import __version__
 from quantvsr.errors import BadInput, Cancelled, QuantVSRError
-from quantvsr.jobs.base import Job, Result, job_types, options_of, run
+from quantvsr.jobs.base import GROUPS, Job, Result, job_types, options_of, run
 from quantvsr.jobs.options import SWITCH, Option, flag_of
 from quantvsr.progress import Progress
 
@@ -36,19 +37,24 @@ class _Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """The parser, made from the registered jobs and their settings."""
     kinds = job_types()
-    examples = "\n".join(f"  {kind.example}" for kind in kinds.values())
+    groups = list(GROUPS)
+    in_order = sorted(kinds.values(), key=lambda kind: groups.index(kind.group))
+    examples = "\n".join(f"  {kind.example}" for kind in in_order)
     parser = _Parser(
         prog="quantvsr",
-        description=_DESCRIPTION,
+        usage="quantvsr [-h] [--version] COMMAND ...",
+        description=f"{_DESCRIPTION}\n\n{_commands()}",
         epilog=f"examples:\n{examples}\n\n'quantvsr COMMAND --help' explains a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"quantvsr {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    # They are listed in the description, by group: argparse lists them all in a row.
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Parser, help=argparse.SUPPRESS
+    )
     for name, kind in kinds.items():
         command = commands.add_parser(
             name,
-            help=kind.summary,
             description=f"{kind.summary}\n\n{textwrap.fill(kind.details, 100)}".strip(),
             epilog=f"example:\n  {kind.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -59,6 +65,24 @@ def build_parser() -> argparse.ArgumentParser:
         shown.add_argument("--quiet", action="store_true", help="show no progress")
         shown.add_argument("--debug", action="store_true", help="show the traceback when something fails")
     return parser
+
+
+def _commands() -> str:
+    """All commands with their summaries, by the step of the work they belong to."""
+    kinds = job_types()
+    indent = 4 + max(map(len, kinds))
+    width = min(max(shutil.get_terminal_size().columns, 60), 110)
+    parts = []
+    for group, title in GROUPS.items():
+        lines = [
+            textwrap.fill(
+                kind.summary, width, initial_indent=f"  {name:{indent - 2}}", subsequent_indent=" " * indent
+            )
+            for name, kind in kinds.items()
+            if kind.group == group
+        ]
+        parts.append("\n".join([f"{title}:", *lines]))
+    return "\n\n".join(parts)
 
 
 def _add_settings(parser: argparse.ArgumentParser, kind: type[Job]) -> None:

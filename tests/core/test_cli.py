@@ -13,7 +13,7 @@ import pytest
 from quantvsr import __version__, cli, console
 from quantvsr.errors import BadInput, Cancelled, DiskFull
 from quantvsr.jobs import base
-from quantvsr.jobs.base import Job, Result, job_types, register
+from quantvsr.jobs.base import GROUPS, Job, Result, job_types, register
 from quantvsr.jobs.options import INTEGER, PATH, Bits, option
 from quantvsr.progress import Progress
 
@@ -138,6 +138,19 @@ def test_wrong_arguments_are_explained_in_one_sentence(capsys, arguments, words)
     assert out == ""
     assert words in err
     assert len(err.splitlines()) == 1
+
+
+def test_the_help_lists_every_command_once_by_step(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    listed = capsys.readouterr().out.partition("examples:")[0]
+    places = [listed.index(f"\n{title}:\n") for title in GROUPS.values()]
+    assert places == sorted(places)
+    for name, kind in job_types().items():
+        (line,) = (line for line in listed.splitlines() if line.startswith(f"  {name} "))
+        assert line.split(maxsplit=1)[1][:20] in kind.summary
+        before = max(place for place in places if place < listed.index(line))
+        assert listed[before:].startswith(f"\n{GROUPS[kind.group]}:")
 
 
 def test_every_command_explains_itself_with_an_example_that_parses(capsys):

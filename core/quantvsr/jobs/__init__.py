@@ -22,7 +22,6 @@ from quantvsr.jobs.repack import RepackJob  # isort: skip
 from quantvsr.jobs.import_qparams import ImportQparamsJob  # isort: skip
 from quantvsr.jobs.published import PublishedJob  # isort: skip
 from quantvsr.jobs.convert import ConvertJob  # isort: skip
-from quantvsr.jobs.identify import IdentifyJob  # isort: skip
 from quantvsr.jobs.sidebyside import SideBySideJob  # isort: skip
 from quantvsr.jobs.deliver import DeliverJob  # isort: skip
 from quantvsr.jobs.base import Job, Result, job_from_json, job_types, run  # isort: skip
@@ -34,7 +33,6 @@ __all__ = [
     "DeliverJob",
     "DemoJob",
     "EstimateJob",
-    "IdentifyJob",
     "ImportQparamsJob",
     "InfoJob",
     "InspectJob",

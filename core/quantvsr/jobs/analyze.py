@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quantvsr.jobs.base import Result, register
+from quantvsr.jobs.base import Result, megabytes, register
 from quantvsr.jobs.options import FRAMES, PATH, FrameRange, option
 from quantvsr.jobs.settings import MethodSettings
 from quantvsr.progress import Progress
@@ -52,11 +52,6 @@ class AnalyzeResult(Result):
         ]
 
 
-def megabytes(count: int) -> str:
-    """A number of bytes for a person."""
-    return f"{count / 1e6:.2f} MB"
-
-
 @register("analyze")
 @dataclass(frozen=True, kw_only=True)
 class AnalyzeJob(MethodSettings):
@@ -68,6 +63,7 @@ class AnalyzeJob(MethodSettings):
         "complexity.npz, ranks.json and charts into --out. Running it again continues where it was stopped."
     )
     example = "quantvsr analyze walk.mp4 street.mp4 --out analysis"
+    group = "quantize"
 
     clips: tuple[str, ...] = option(
         PATH, "Clips to learn from; the bundled clips if left out.", default=(), many=True, positional=True

@@ -19,6 +19,14 @@ from quantvsr.jobs.options import Bits, FrameRange, LayerBits, LayerRank, Option
 from quantvsr.progress import Progress, Stage
 
 FORMAT = "quantvsr-job"
+GROUPS = {
+    "model": "models",
+    "quantize": "calibrate and quantize",
+    "run": "enlarge clips",
+    "compare": "measure and compare",
+    "other": "other",
+}
+"""Steps of the work in their order, and their titles in the command line's help."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +58,7 @@ class Job:
         summary: One sentence for a person.
         details: More for a person, in whole lines; may be empty.
         example: A command line that works.
+        group: Step of the work it belongs to, a key of `GROUPS`.
     """
 
     name: ClassVar[str] = ""
@@ -57,6 +66,7 @@ class Job:
     summary: ClassVar[str] = ""
     details: ClassVar[str] = ""
     example: ClassVar[str] = ""
+    group: ClassVar[str] = "run"
 
     def __post_init__(self) -> None:
         for key, setting in options_of(type(self)).items():
@@ -224,6 +234,11 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)
+
+
+def megabytes(count: int) -> str:
+    """A number of bytes for a person."""
+    return f"{count / 1e6:.2f} MB"
 
 
 def _defaults(kind: type[Job]) -> dict[str, Any]:

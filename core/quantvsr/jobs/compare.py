@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quantvsr.jobs.analyze import megabytes
-from quantvsr.jobs.base import Result, plain, register
+from quantvsr.jobs.base import Result, megabytes, plain, register
 from quantvsr.jobs.options import PATH, SWITCH, option
 from quantvsr.jobs.settings import ExecutionSettings, MethodSettings, PictureSettings, TruthSettings
 from quantvsr.progress import Progress
@@ -71,6 +70,7 @@ class CompareJob(ExecutionSettings, TruthSettings, PictureSettings, MethodSettin
         "well. Finished parts are kept: the same command again only does what is missing."
     )
     example = "quantvsr compare walk_720p.mp4 --shrink --bits 4 --out comparison"
+    group = "compare"
 
     clip: str = option(PATH, "The video or folder of pictures.", positional=True)
     out: str = option(PATH, "Folder for the results.", default="comparison", reproducible=False)

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.analyze import megabytes
-from quantvsr.jobs.base import Job, Result, register
+from quantvsr.jobs.base import Job, Result, megabytes, register
 from quantvsr.jobs.options import PATH, REFERENCE, SWITCH, TEXT, option
 from quantvsr.progress import Progress
 
@@ -47,6 +46,7 @@ class ConvertJob(Job):
         "be given as --model like the original."
     )
     example = "quantvsr convert MGLD-VSR --out mgld-safetensors --half"
+    group = "model"
 
     model: str = option(REFERENCE, "Folder or file of weights.", positional=True)
     out: str = option(PATH, "Folder to write; must not exist, or be empty.", reproducible=False)

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from quantvsr.errors import BadInput
-from quantvsr.jobs.analyze import megabytes
-from quantvsr.jobs.base import Job, Result, register
+from quantvsr.jobs.base import Job, Result, megabytes, register
 from quantvsr.jobs.options import PATH, SWITCH, TEXT, option
 from quantvsr.progress import Progress
 
@@ -59,6 +58,7 @@ class DeliverJob(Job):
         "the figures that were measured."
     )
     example = "quantvsr deliver my-model-4bit --out model-w4a4.safetensors --figures psnr_fp=34.1"
+    group = "model"
 
     checkpoint: str = option(PATH, "Quantized checkpoint (of 'quantize').", positional=True)
     out: str = option(PATH, "The copy, ending in .safetensors.", reproducible=False)

@@ -21,6 +21,7 @@ class DemoJob(ExecutionSettings, TruthSettings, MethodSettings):
         "kept."
     )
     example = "quantvsr demo --out demo"
+    group = "other"
 
     clip: str | None = option(
         PATH, "Any video or folder of pictures; a bundled clip if left out.", default=None

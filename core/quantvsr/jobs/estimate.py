@@ -54,6 +54,7 @@ class EstimateJob(Job):
     example = (
         """quantvsr estimate '{"format": "quantvsr-job", "job": "quantize", "version": 1, "settings": {}}'"""
     )
+    group = "other"
 
     job: str = option(TEXT, "The job as JSON.", positional=True)
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.analyze import megabytes
-from quantvsr.jobs.base import Result, register
+from quantvsr.jobs.base import Result, megabytes, register
 from quantvsr.jobs.options import BITS, PATH, Bits, option
 from quantvsr.jobs.settings import ModelSettings
 from quantvsr.progress import Progress
@@ -57,6 +56,7 @@ class ImportQparamsJob(ModelSettings):
         "are replaced by their signs. The checkpoint computes what the published program computes."
     )
     example = "quantvsr import-qparams w4a4.pth --model MGLD-VSR --bits 4 --out w4a4"
+    group = "model"
 
     file: str = option(PATH, "The parameter file.", positional=True)
     bits: Bits = option(  # noqa: RUF009  (makes a field)

@@ -66,6 +66,7 @@ class InfoJob(Job):
 
     summary = "Show versions, processor, GPUs, disk space and the bundled model."
     example = "quantvsr info --json"
+    group = "other"
 
     def run(self, progress: Progress) -> InfoResult:
         """Run it."""

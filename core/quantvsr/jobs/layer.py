@@ -88,6 +88,7 @@ class LayerJob(ModelSettings):
         "of an 'analyze' or 'quantize'. Nothing is trained."
     )
     example = "quantvsr layer up0.0.conv1 --analysis analysis --bits 4 --rank 16"
+    group = "quantize"
 
     layer: str = option(TEXT, "Name of the layer.", positional=True)
     analysis: str = option(PATH, "Folder that 'analyze' or 'quantize' wrote.", default="analysis")

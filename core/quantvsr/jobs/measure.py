@@ -68,6 +68,7 @@ class MeasureJob(Job):
         "rest goes on. --explain prints how each number is computed; docs/metrics.md has the whole list."
     )
     example = "quantvsr measure walk_x4.mp4 --reference walk_gt.mp4 --explain"
+    group = "compare"
 
     clip: str = option(PATH, "The video or folder of pictures to measure.", positional=True)
     reference: str | None = option(

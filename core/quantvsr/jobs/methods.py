@@ -36,6 +36,7 @@ class MethodsJob(Job):
 
     summary = "List the methods that --method and 'sweep --methods' take, and the switches they have."
     example = "quantvsr methods --json"
+    group = "quantize"
 
     def run(self, progress: Progress) -> MethodsResult:
         """Run it."""

@@ -39,6 +39,7 @@ class ProbeJob(Job):
     summary = "Show size, length, codec and oddities of clips."
     details = "Of a folder all videos are taken; one without videos is a clip of pictures."
     example = "quantvsr probe walk.mp4 more-clips"
+    group = "quantize"
 
     clips: tuple[str, ...] = option(PATH, "Videos and folders.", default=(), many=True, positional=True)
     count: bool = option(SWITCH, "Count frames by decoding instead of trusting the container.", default=False)

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.analyze import megabytes
-from quantvsr.jobs.base import Result, register
+from quantvsr.jobs.base import Result, megabytes, register
 from quantvsr.jobs.options import FRAMES, INTEGER, PATH, SWITCH, Bits, FrameRange, option
 from quantvsr.jobs.settings import MethodSettings
 from quantvsr.progress import Progress
@@ -70,6 +69,7 @@ class QuantizeJob(MethodSettings):
         "checkpoint."
     )
     example = "quantvsr quantize walk.mp4 street.mp4 --bits 4 --preset standard --out my-model-4bit"
+    group = "quantize"
 
     clips: tuple[str, ...] = option(
         PATH, "Clips to learn from; the bundled clips if left out.", default=(), many=True, positional=True

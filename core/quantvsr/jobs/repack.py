@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.analyze import megabytes
-from quantvsr.jobs.base import Result, register
+from quantvsr.jobs.base import Result, megabytes, register
 from quantvsr.jobs.options import INTEGER, LAYER_BITS, LAYER_RANK, PATH, Bits, LayerBits, LayerRank, option
 from quantvsr.jobs.settings import ModelSettings
 from quantvsr.progress import Progress
@@ -54,6 +53,7 @@ class RepackJob(ModelSettings):
         "calibration samples. A quick look at what a change does; for the best result quantize again."
     )
     example = "quantvsr repack my-model-4bit --layer-ranks mid.attn=32 --layer-bits mid.attn=W8A8 --out trial"
+    group = "quantize"
 
     checkpoint: str = option(PATH, "Quantized checkpoint (of 'quantize').", positional=True)
     out: str = option(PATH, "Folder for the new checkpoint.", default="repacked", reproducible=False)

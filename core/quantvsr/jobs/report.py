@@ -42,6 +42,7 @@ class ReportJob(Job):
         "holds everything it shows: it can be read offline, sent and archived. What is missing is said in it."
     )
     example = "quantvsr report sweep --out report.html"
+    group = "compare"
 
     folder: str = option(PATH, "Folder with results.", positional=True)
     out: str | None = option(

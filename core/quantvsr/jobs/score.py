@@ -49,6 +49,7 @@ class ScoreJob(ModelSettings):
         "it for whole clips."
     )
     example = "quantvsr score my-model-4bit walk.mp4"
+    group = "compare"
 
     checkpoint: str = option(PATH, "Quantized checkpoint (of 'quantize').", positional=True)
     clips: tuple[str, ...] = option(

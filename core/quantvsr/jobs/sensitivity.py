@@ -60,6 +60,7 @@ class SensitivityJob(ModelSettings):
         "at any moment, the same command goes on."
     )
     example = "quantvsr sensitivity walk.mp4 --checkpoint my-model-4bit --layers 20"
+    group = "quantize"
 
     clip: str | None = option(
         PATH, "The low-quality clip; a bundled one if left out.", default=None, positional=True

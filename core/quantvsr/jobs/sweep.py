@@ -111,6 +111,7 @@ class SweepJob(ModelSettings):
         "out."
     )
     example = "quantvsr sweep --methods maxmin svdquant quantvsr --bits 6 4 --out sweep"
+    group = "compare"
 
     clips: tuple[str, ...] = option(
         PATH,

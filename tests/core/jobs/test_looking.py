@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from quantvsr.errors import BadInput, BadModel
+from quantvsr.hashing import hash_file
 from quantvsr.jobs import (
     AnalyzeJob,
     EstimateJob,
@@ -45,7 +46,13 @@ def test_a_quantized_checkpoint_names_its_model(finished):
     assert result.family == "tiny"
     assert result.checkpoint["meta"]["bits"] == "W4A4"
     assert result.checkpoint["layers"] == 3
-    assert run(InspectJob(model=str(finished.folder))).checkpoint["path"] == str(finished.checkpoint)
+    result = run(InspectJob(model=str(finished.folder), layers=False, hash=True))
+    assert result.checkpoint["path"] == str(finished.checkpoint)
+    assert result.files == (finished.checkpoint,)
+    assert result.bytes == finished.checkpoint.stat().st_size
+    assert result.sha256 == hash_file(finished.checkpoint)
+    assert (result.parameters, result.layers) == (None, ())
+    assert dict(result.rows())["Checkpoint"].startswith("W4A4, ")
 
 
 def test_what_is_no_model_is_said(clip):

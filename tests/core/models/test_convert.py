@@ -88,9 +88,11 @@ def test_as_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert cli.main([*command, "--quiet"]) == 2
     assert "always computes in float32" in capsys.readouterr().err
     capsys.readouterr()
-    assert cli.main(["identify", str(tmp_path / "new"), "--hash", "--quiet"]) == 0
+    assert cli.main(["inspect", str(tmp_path / "new"), "--no-layers", "--hash", "--quiet"]) == 0
     shown = capsys.readouterr().out
     assert "MGLD-VSR" in shown
     assert "model_index.json names MGLDVSRPipeline" in shown
-    assert cli.main(["identify", str(tmp_path), "--quiet"]) == 2
+    assert "SHA-256" in shown
+    assert "Parameters" not in shown
+    assert cli.main(["inspect", str(tmp_path), "--no-layers", "--quiet"]) == 2
     assert "holds no weight files" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Recognising and converting models."""
+"""Converting models."""
 
 from pathlib import Path
 
@@ -6,29 +6,13 @@ import torch
 
 from quantvsr.errors import BadInput
 from quantvsr.jobs.convert import ConvertJob, ConvertResult
-from quantvsr.jobs.identify import IdentifyJob, IdentifyResult
 from quantvsr.jobs.work.machine import quiet_loading
 from quantvsr.jobs.work.models import tell_notes
 from quantvsr.models.convert import convert
 from quantvsr.models.mgld.adapter import MGLDAdapter
 from quantvsr.models.placing import PRECISIONS
-from quantvsr.models.registry import family_of, model_files, model_hash, open_model, recognise
+from quantvsr.models.registry import family_of, model_files, model_hash, open_model
 from quantvsr.progress import Progress
-
-
-def identify(job: IdentifyJob, progress: Progress) -> IdentifyResult:
-    """Look at a path."""
-    found = recognise(job.model)
-    progress.check()
-    files = model_files(job.model)
-    return IdentifyResult(
-        family=found.family,
-        title=family_of(job.model).title,
-        reason=found.reason,
-        files=tuple(files),
-        bytes=_bytes(files),
-        sha256=model_hash(job.model) if job.hash else None,
-    )
 
 
 def convert_model(job: ConvertJob, progress: Progress) -> ConvertResult:

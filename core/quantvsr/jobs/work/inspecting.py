@@ -1,5 +1,6 @@
 """Looking at a model: its kind, its layers, what each of them computes."""
 
+import dataclasses
 import fnmatch
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import torch
 from quantvsr.calibration.hooks import forward_hooks
 from quantvsr.calibration.observe import layer_shape
 from quantvsr.errors import BadInput, BadModel
+from quantvsr.hashing import hash_file
 from quantvsr.jobs.inspect import InspectJob, InspectResult
 from quantvsr.jobs.work.models import open_full
 from quantvsr.jobs.work.quantization import CHECKPOINT
 from quantvsr.models.adapter import VSRAdapter
-from quantvsr.models.registry import model_path, recognise, title_of
+from quantvsr.models.registry import model_files, model_hash, model_path, recognise, title_of
 from quantvsr.progress import Progress
 from quantvsr.quant.checkpoint import CheckpointInfo, read_checkpoint_info
 from quantvsr.quant.surgery import iter_quantizable
@@ -24,29 +26,43 @@ _WINDOW_EDGE = 32
 
 
 def inspect(job: InspectJob, progress: Progress) -> InspectResult:
-    """Open the model and list its layers."""
+    """Say what a path is; then, if wanted, open the model and list its layers."""
     place = model_path(job.model)
     described = checkpoint_at(place)
-    if described is not None:
-        # Its layers are those of the model that it belongs to.
-        job = InspectJob(
-            model=str(described.meta.get("model", job.model)), device=job.device, exclude=job.exclude
-        )
-    found = recognise(job.model)
+    # The layers of a checkpoint are those of the model that it belongs to.
+    model = job.model if described is None else str(described.meta.get("model", job.model))
+    found = recognise(model)
+    files = model_files(model) if described is None else [described.path]
+    result = InspectResult(
+        path=str(place),
+        family=found.family,
+        title=title_of(found.family),
+        reason=found.reason,
+        notes=(),
+        checkpoint=None if described is None else _summary(described),
+        files=tuple(files),
+        bytes=sum(file.stat().st_size for file in files),
+        sha256=_hash(job, described) if job.hash else None,
+    )
+    return _opened(job, model, result, progress) if job.layers else result
+
+
+def _hash(job: InspectJob, described: CheckpointInfo | None) -> str:
+    return model_hash(job.model) if described is None else hash_file(described.path)
+
+
+def _opened(job: InspectJob, model: str, result: InspectResult, progress: Progress) -> InspectResult:
+    """What only the opened model tells."""
     progress.report(0.0, "opening the model")
-    adapter = open_full(job)
+    adapter = open_full(dataclasses.replace(job, model=model))
     progress.check()
     progress.report(0.4, "counting")
     parameters = sum(weight.numel() for weight in adapter.denoiser.parameters())
     counted = parameters <= _MOST_PARAMETERS or adapter.device.type != "cpu"
     positions, size = _positions(adapter) if counted else ({}, None)
-    return InspectResult(
-        path=str(place),
-        family=found.family,
-        title=title_of(found.family),
-        reason=found.reason,
+    return dataclasses.replace(
+        result,
         notes=adapter.notes,
-        checkpoint=None if described is None else _summary(described),
         scale=adapter.scale,
         window=adapter.window,
         steps=adapter.default_steps,
