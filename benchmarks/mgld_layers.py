@@ -61,14 +61,21 @@ class LayerKind:
         kernel = self.weight[2:]
         module: Any
         if self.kind == "linear":
-            module = nn.Linear(channels, out, self.bias)
+            module = nn.Linear(channels, out, self.bias, device=DEVICE)
         elif self.kind == "conv2d":
-            module = nn.Conv2d(channels, out, kernel[0], self.stride, kernel[0] // 2, bias=self.bias)
+            module = nn.Conv2d(
+                channels, out, kernel[0], self.stride, kernel[0] // 2, bias=self.bias, device=DEVICE
+            )
         else:
             module = nn.Conv3d(
-                channels, out, (kernel[0], 1, 1), padding=(kernel[0] // 2, 0, 0), bias=self.bias
+                channels,
+                out,
+                (kernel[0], 1, 1),
+                padding=(kernel[0] // 2, 0, 0),
+                bias=self.bias,
+                device=DEVICE,
             )
-        module = module.to(DEVICE, dtype).requires_grad_(False)
+        module = module.to(dtype).requires_grad_(False)
         formats = {"conv2d": torch.channels_last, "conv3d": torch.channels_last_3d}
         return module.to(memory_format=formats[self.kind]) if self.kind in formats else module
 

@@ -188,13 +188,14 @@ def limits() -> dict[str, float]:
 # Command ---------------------------------------------------------------------------------------------------
 
 
-def report(rows: list[dict[str, Any]], names: Sequence[str]) -> dict[str, float]:
-    """Print the table; the sums over the network in milliseconds."""
-    print(f"{'layer':34}{'count':>6}" + "".join(f"{name:>24}" for name in names))
-    for row in rows:
-        print(
-            f"{row['layer']:34}{row['count']:>6}" + "".join(f"{row['us'][name]:>21.1f} us" for name in names)
-        )
+def tell(row: dict[str, Any]) -> None:
+    """Print a row of the table."""
+    times = "".join(f"{time:>21.1f} us" for time in row["us"].values())
+    print(f"{row['layer']:34}{row['count']:>6}{times}", flush=True)
+
+
+def tell_sums(rows: list[dict[str, Any]], names: Sequence[str]) -> dict[str, float]:
+    """Print the sums over the network and give them, in milliseconds."""
     sums = {name: sum(row["us"][name] * row["count"] for row in rows) / 1e3 for name in names}
     print(f"{'sum':40}" + "".join(f"{sums[name]:>21.2f} ms" for name in names))
     return sums
@@ -240,13 +241,15 @@ def main() -> None:
     part, parts = args.part or (0, 1)
     variants = {name: VARIANTS[name] for name in args.variants}
     rows = []
+    print(f"{'layer':34}{'count':>6}" + "".join(f"{name:>24}" for name in variants))
     for kind in kinds[part::parts]:
         how = (3 if args.quick else 5, sets_for(kind)) if parts == 1 else (1, 1)
         times, held = measure(kind, variants, *how)
         rows.append({"layer": str(kind), "count": kind.count, "macs": kind.macs, "us": times, "bytes": held})
+        tell(rows[-1])
     if parts > 1:
         return
-    sums = report(rows, args.variants)
+    sums = tell_sums(rows, args.variants)
     weights = {name: sum(r["bytes"][name] * r["count"] for r in rows) / 1e6 for name in args.variants}
     found = {"device": torch.cuda.get_device_name(), "torch": torch.__version__, "rank": RANK}
     found |= {"limits": limits(), "sums ms": sums, "weights MB": weights}

@@ -1,5 +1,6 @@
 """The launches of one executable layer for one shape of input."""
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ _product: Any = triton_product
 
 _ROWS, _STAGES = 64, 2
 """Positions that one program encodes, and blocks of channels it loads ahead."""
+
+_SHARED = 0.75
+"""Share of a multiprocessor's memory that the tiles of a loop may take."""
 
 _LARGEST_SPAN = 256
 """Most pieces of a range, positions along time times shares of channels, that are read at once."""
@@ -64,7 +68,10 @@ class Call:
         time, self.tokens = layer.range_kind == "time", layer.range_kind in ("time", "position")
         self.groups = entries * (sy * sx if time else rows) if self.tokens else entries
         steps = sz if time else 1
-        block_rows = _ROWS
+        # Without loss: float32 as it is, half types as the sum of two.
+        double = x.dtype != torch.float32
+        most_rows, stages = _loop(layer, x, double)
+        block_rows = most_rows
         while block_rows > 16 and -(-entries * rows // block_rows) * chunks < _WANTED:
             block_rows //= 2
         tiles, padded_tiles = -(-rows // block_rows), -(-pz * py * px // block_rows)
@@ -80,8 +87,6 @@ class Call:
         if self.tokens:
             group = (sy * sx, 0, sx, 1) if time else (rows, sy * sx, sx, 1)
         low, high = code_range(config.activation_bits, config.activation_symmetric)
-        # Without loss: float32 as it is, half types as the sum of two.
-        double = x.dtype != torch.float32
         branch = dict(
             RANK=layer.rank, RP=_power(layer.rank), C=layer.channels, BLOCK=layer.block, BP=side,
             DOUBLE=double, ROTATE=layer.matrix is not None, SIGNS_FIRST=not layer.dims,
@@ -96,7 +101,7 @@ class Call:
             DZ=window.dilation[0], DY=window.dilation[1], DX=window.dilation[2],
         )  # fmt: skip
         # One launch for all where rows are enough to keep a GPU busy by themselves.
-        self.rows_at_once = _ROWS
+        self.rows_at_once = most_rows
         while self.rows_at_once > 16 and rows * entries // self.rows_at_once < _ENOUGH:
             self.rows_at_once //= 2
         self.by_rows = (
@@ -123,7 +128,7 @@ class Call:
         whole = rows % block_rows == 0 and layer.block == side and layer.channels % side == 0
         self.ranges: dict[str, Any] = dict(
             rows=rows, tiles=tiles, count=entries * rows, TOKENS=self.tokens, WHOLE=whole,
-            num_stages=_STAGES, **values,
+            num_stages=stages, **values,
         )  # fmt: skip
         # Features are read where they were found unless they need borders.
         self.copies = layer.rank > 0 and window.pads
@@ -134,7 +139,7 @@ class Call:
         )  # fmt: skip
         self.rows_grid = (-(-entries * rows // self.rows_at_once),)
         self.rows: dict[str, Any] = dict(
-            rows=entries * rows, WIDTH=self.before["WIDTH"], num_stages=_STAGES, **coding,
+            rows=entries * rows, WIDTH=self.before["WIDTH"], num_stages=stages, **coding,
             **{k: v for k, v in values.items() if k != "SHARES"} | {"ROWS": self.rows_at_once},
         )  # fmt: skip
         self.encode_grid = (padded_tiles * shares * entries,)
@@ -143,7 +148,7 @@ class Call:
             left_z=window.left[0], left_y=window.left[1], left_x=window.left[2],
             pz=pz, py=py, px=px, tiles=padded_tiles, count=entries * rows, STEPS=steps, SPAN=span,
             SHARED=layer.range_kind == "tensor", COPY=self.copies, TOKENS=self.tokens,
-            num_stages=_STAGES, **coding, **values,
+            num_stages=stages, **coding, **values,
         )  # fmt: skip
         tile, column_tiles = self.tile, -(-layer.outputs // self.tile.n)
         self.multiply_grid = (-(-self.positions // tile.m) * column_tiles, tile.split)
@@ -266,6 +271,28 @@ class Call:
         whole = held.float().sum(0, keepdim=True)
         upper = whole.to(x.dtype)
         return upper if self.halves == 1 else torch.cat([upper, (whole - upper.float()).to(x.dtype)])
+
+
+def _loop(layer: "TritonLayer", x: Tensor, double: bool) -> tuple[int, int]:
+    """Rows and blocks loaded ahead, so that the tiles fit into a multiprocessor's memory."""
+    if layer.lean:
+        return 16, 1
+    side, size = layer.block_side, x.element_size()
+    matrix = side * side * (size if layer.exact else 4)
+    directions = _power(layer.rank) * side * size * (2 if double else 1) if layer.leave else 0
+    room = _SHARED * _memory(x.device)
+    for rows, stages in ((_ROWS, _STAGES), (_ROWS, 1), (_ROWS // 2, 1)):
+        if stages * (rows * side * max(size, 4) + matrix + directions) <= room:
+            return rows, stages
+    return 16, 1
+
+
+@functools.cache
+def _memory(device: torch.device) -> int:
+    """Bytes that the programs of a multiprocessor may share."""
+    if device.type != "cuda":
+        return 100 * 2**10
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin
 
 
 def _or(value: Tensor | None, other: Tensor) -> Tensor:

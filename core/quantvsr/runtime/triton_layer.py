@@ -61,6 +61,7 @@ class TritonLayer(PreparedLayer):
         super().__init__(layer, title)
         g = layer.geometry
         self.config, self.tile, self.dims = layer.config, tile, g.dims
+        self.lean = False
         self.channels, self.outputs = g.in_channels, g.out_channels
         self.padding_mode = g.padding_mode if layer.config.honour_padding and g.pads else "zeros"
         self.explicit = g.explicit
@@ -203,10 +204,10 @@ class TritonLayer(PreparedLayer):
         try:
             y, scales = call(self, x)
         except (TritonError, subprocess.CalledProcessError) as error:
-            if self.tile == SMALLEST:
+            if self.lean:
                 raise RuntimeError(str(error).strip() or repr(error)) from error
             # Tiles were measured on a large GPU; a smaller one may have no room for them.
-            self.tile = SMALLEST
+            self.tile, self.lean = SMALLEST, True
             self.calls.clear()
             return self._run(x)
         if self.check_finite and not bool(scales.isfinite().all()):
