@@ -1,26 +1,18 @@
-"""Behaviour of the Compare page: which clip and versions are shown, and who does the rest."""
-
-from pathlib import Path
+"""Behaviour of the Compare page: its parts, and what one of them means for the others."""
 
 from PySide6.QtCore import Qt, QTimer
 
 from quantvsr.jobs.base import Job
 from quantvsr_gui.pages.base import Context, PageController
 from quantvsr_gui.pages.compare.below import Below
-from quantvsr_gui.pages.compare.choices import as_view, kept_view, offer, offer_versions
+from quantvsr_gui.pages.compare.choices import as_view, kept_view
+from quantvsr_gui.pages.compare.choosing import Choosing
 from quantvsr_gui.pages.compare.page import ComparePage
 from quantvsr_gui.pages.compare.render_control import RenderControl
 from quantvsr_gui.pages.compare.screen import Screen
 from quantvsr_gui.pages.compare.transport import Transport
 from quantvsr_gui.pages.compare.trial_control import Trials
-from quantvsr_gui.pages.compare.versions import (
-    as_slots,
-    cache_folder,
-    first_choice,
-    offered,
-    scene_of,
-    versions_of,
-)
+from quantvsr_gui.pages.compare.versions import cache_folder
 from quantvsr_gui.pages.compare.viewing import Viewing
 from quantvsr_gui.shell.actions import Action
 
@@ -30,6 +22,7 @@ class CompareController(PageController):
 
     Attributes:
         screen: What is to be seen.
+        choosing: Of which clip, in which versions.
         viewing: How it is shown.
         transport: Which frame, and playing.
         rendering: Asks the engine.
@@ -45,9 +38,15 @@ class CompareController(PageController):
         self.viewing = Viewing(page, self.screen, self)
         self.transport = Transport(page, self.screen, self)
         self.below = Below(page, self.screen, self.viewing, self)
-        self.trials = Trials(context.project, self.renderer, self.shown_runs, self.rendering.job, self)
+        self.trials = Trials(
+            context.project,
+            self.renderer,
+            lambda: self.choosing.shown_runs(),
+            self.rendering.job,
+            self,
+        )
+        self.choosing = Choosing(page, self.screen, context.project, self.trials.all, self)
         self._visible = False
-        self._offered: object = None
         # Cheap versions are made by themselves once the playhead rests.
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
@@ -62,12 +61,11 @@ class CompareController(PageController):
     def _connect(self) -> None:
         page, project = self.view, self.context.project
         page.go_button.clicked.connect(lambda: self.context.go_to("clips"))
-        page.clip_choice.currentIndexChanged.connect(lambda _: self._clip_chosen())
-        for slot, choice in enumerate(page.slot_choices):
-            choice.currentIndexChanged.connect(lambda _, slot=slot: self._slot_chosen(slot))
+        self.choosing.clip_changed.connect(self.transport.playback.pause)
+        self.choosing.changed.connect(self._versions_chosen)
         page.canvas.commanded.connect(self._commanded)
         page.curves.wanted.connect(self._measure)
-        page.trials.show_wanted.connect(self.show_version)
+        page.trials.show_wanted.connect(self.choosing.show_version)
         page.trials.delete_wanted.connect(self._delete_trial)
         self.viewing.changed.connect(self._view_changed)
         self.transport.moved.connect(self._show_frame)
@@ -76,7 +74,7 @@ class CompareController(PageController):
         self.rendering.finished.connect(self._rendered)
         self.renderer.changed.connect(self._show_frame)
         self.trials.offered.connect(self._offer_trial)
-        self.trials.wanted.connect(self.show_version)
+        self.trials.wanted.connect(self.choosing.show_version)
         self.context.theme.changed.connect(self._theme)
         project.opened.connect(self._opened)
         project.settings_changed.connect(self._settings_changed)
@@ -123,17 +121,12 @@ class CompareController(PageController):
         """Go to a frame."""
         self.transport.seek(frame)
 
-    def shown_runs(self) -> list[str]:
-        """Ids of the runs that are shown, as they are or in a trial."""
-        found = (self.screen.versions[each].run for each in self.screen.chosen.values())
-        return [run for run in found if run]
-
     def _theme(self) -> None:
         tokens = self.context.theme.tokens
         for part in (self.view.canvas, self.view.scrubber, self.view.slices.view, self.view.curves):
             part.set_tokens(tokens)
 
-    # Project, clip and versions
+    # Project
 
     def _opened(self) -> None:
         self.transport.playback.pause()
@@ -141,97 +134,38 @@ class CompareController(PageController):
         project = self.context.project.project
         self.screen.open_cache(None if project is None else cache_folder(project.cache))
         kept = self.context.project.view("compare")
-        self.screen.chosen = as_slots(kept.get("slots"))
         frame = kept.get("frame")
         self.screen.frame = frame if isinstance(frame, int) else 0
         self.view.canvas.set_view(as_view(kept.get("view")))
         self.view.messages.clear("trial")
-        self._refill()
+        self.choosing.restore(kept)
         if "view" not in kept:
             self.viewing.choose_pair()
+        self._show_trials()
 
     def _settings_changed(self, names: frozenset[str]) -> None:
         if names & {"clips", "model", "seed", "steps"}:
-            self._refill()
+            self.choosing.refill()
         if names & {"rank_overrides", "bit_overrides"} and self._visible:
             self.trials.look()
 
     def _runs_changed(self) -> None:
-        # A run under way tells of every step; only what is offered here matters.
-        if self._offer_now() != self._offered:
-            self._refill()
+        self.choosing.refill_if_new()
         self._show_trials()
-
-    def _offer_now(self) -> object:
-        return offered(self.context.project.finished_runs()), [each.id for each in self.trials.all()]
-
-    def _show_trials(self) -> None:
-        names = {run.id: run.name for run in self.context.project.finished_runs()}
-        self.view.trials.show_trials(self.trials.all(), names)
-
-    def _refill(self) -> None:
-        """Offer the project's clips and versions again."""
-        page, project = self.view, self.context.project
-        self._offered = self._offer_now()
-        clips = project.settings.clips
-        page.stack.setCurrentIndex(1 if clips else 0)
-        kept = page.clip_choice.currentData() or project.view("compare").get("clip")
-        offer(page.clip_choice, [(Path(clip.path).name, clip.path) for clip in clips], kept)
-        self._show_trials()
-        self._clip_chosen()
-
-    def _clip_chosen(self) -> None:
-        project, path = self.context.project, self.view.clip_choice.currentData()
-        clip = next((each for each in project.settings.clips if each.path == path), None)
-        versions = versions_of(clip, project.finished_runs(), self.trials.all()) if clip else {}
-        scene = scene_of(project.settings, clip) if clip else None
-        if scene != self.screen.scene:
-            self.transport.playback.pause()
-        self.screen.show_clip(clip, scene, versions)
-        if not self.screen.chosen and versions:
-            self.screen.chosen = first_choice(versions)
-        self._versions_chosen()
-
-    def _slot_chosen(self, slot: int) -> None:
-        version = self.view.slot_choices[slot].currentData()
-        self.screen.chosen.pop(slot, None)
-        if version:
-            self.screen.chosen[slot] = version
-        self._versions_chosen()
-        if self._visible:
-            self.trials.look()
 
     def _versions_chosen(self) -> None:
-        offer_versions(self.view.slot_choices, self.screen.versions, self.screen.chosen)
         self.viewing.offer_slots()
         self._show_all()
         self._keep()
         if self._visible:
             self._rest.start()
-
-    def show_version(self, version: str) -> None:
-        """Show a version in the place of others of the same run; of these, trials give way first."""
-        versions, chosen = self.screen.versions, self.screen.chosen
-        if version not in versions or version in chosen.values():
-            return
-        family = [
-            slot for slot in sorted(chosen) if versions[chosen[slot]].family == versions[version].family
-        ]
-        family.sort(key=lambda slot: not versions[chosen[slot]].trial)
-        free = [slot for slot in range(len(self.view.slot_choices)) if slot not in chosen]
-        chosen[(family or free or [max(chosen)])[0]] = version
-        self._versions_chosen()
+            self.trials.look()
 
     def _keep(self) -> None:
         project = self.context.project
         if project.is_open:
-            project.set_view(
-                "compare",
-                clip=self.view.clip_choice.currentData() or "",
-                slots={str(slot): version for slot, version in sorted(self.screen.chosen.items())},
-                frame=self.screen.frame,
-                view=kept_view(self.view.canvas.view),
-            )
+            view = kept_view(self.view.canvas.view)
+            project.set_view("compare", **self.choosing.kept(), frame=self.screen.frame, view=view)
 
     # Showing
 
@@ -326,6 +260,10 @@ class CompareController(PageController):
             self.view.messages.show_message(text, "info", actions, "trial")
         else:
             self.view.messages.clear("trial")
+
+    def _show_trials(self) -> None:
+        names = {run.id: run.name for run in self.context.project.finished_runs()}
+        self.view.trials.show_trials(self.trials.all(), names)
 
     def _delete_trial(self, trial_id: str) -> None:
         trial = self.trials.find(trial_id)

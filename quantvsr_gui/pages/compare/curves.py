@@ -122,6 +122,10 @@ class CurvesPanel(QWidget):
         self.model = RowsModel(("Frame",))
         self.table = SearchTable(self.model, "Figures of each frame")
         self.table.setParent(self)
+        self.table.view.horizontalHeader().setStretchLastSection(False)
+        # Nobody looks for a number; rows are scarce here.
+        for unwanted in (self.table.search, self.table.count):
+            unwanted.hide()
         self.table.view.clicked.connect(
             lambda index: self.sought.emit(int(self.model.value(self.table.source_row(index))[0]) - 1)
         )
@@ -199,6 +203,7 @@ class CurvesPanel(QWidget):
                 symbolSize=4,
                 symbolBrush=colour,
                 symbolPen=None,
+                antialias=alone,
             )
             item.addItem(line)
             self._lines.append(line)
@@ -250,6 +255,8 @@ class CurvesPanel(QWidget):
         columns = ("Frame", *(f"{curve.slot + 1} {curve.label}" for curve in self._curves))
         if columns != self.model.columns():
             self.model.set_columns(columns)
+            for column in range(len(columns)):
+                self.table.view.setColumnWidth(column, 80 if column == 0 else 200)
         values = [(f + 1, *(curve.values.get(f) for curve in self._curves)) for f in frames]
         shown = [
             (str(line[0]), *("" if v is None else f"{v:.{figure.digits}f}" for v in line[1:]))

@@ -3,7 +3,6 @@
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QComboBox,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -17,6 +16,7 @@ from PySide6.QtWidgets import (
 
 from quantvsr_gui.pages.base import Page, step_of
 from quantvsr_gui.pages.compare.canvas import CompareCanvas
+from quantvsr_gui.pages.compare.choice import Choice
 from quantvsr_gui.pages.compare.curves import CurvesPanel
 from quantvsr_gui.pages.compare.difference import GAINS, KINDS
 from quantvsr_gui.pages.compare.slice_panel import SlicePanel
@@ -27,16 +27,6 @@ from quantvsr_gui.widgets.card import row
 from quantvsr_gui.widgets.empty import EmptyState
 from quantvsr_gui.widgets.flow import FlowLayout
 from quantvsr_gui.widgets.text import button, label
-
-
-def combo(name: str, tip: str = "", least: int = 8) -> QComboBox:
-    """A choice that is as wide as its words, up to what there is room for."""
-    made = QComboBox()
-    made.setAccessibleName(name)
-    made.setToolTip(tip or name)
-    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    made.setMinimumContentsLength(least)
-    return made
 
 
 class ComparePage(Page):
@@ -109,13 +99,13 @@ class ComparePage(Page):
         return self.splitter
 
     def _make_choices(self) -> QHBoxLayout:
-        self.clip_choice = combo("Clip", "The clip that is shown", 9)
+        self.clip_choice = Choice("Clip", "The clip that is shown", 9)
         self.clip_choice.setMinimumWidth(104)
-        self.slot_choices: list[QComboBox] = []
+        self.slot_choices: list[Choice] = []
         line = row(self.clip_choice, spacing=8)
         line.addSpacing(8)
         for slot in range(SLOTS):
-            choice = combo(
+            choice = Choice(
                 f"Version {slot + 1}", f"Version {slot + 1}; the key {slot + 1} shows it alone", 10
             )
             choice.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -136,17 +126,16 @@ class ComparePage(Page):
             self.modes.addButton(made)
         self.mode_buttons["wipe"].setToolTip(self.WIPE_TIP)
         self.mode_buttons["single"].setToolTip("One version; the keys 1 to 4 blink between them")
-        self.left = combo("Left version", "The version left of the line", 12)
-        self.to = label("|", "muted")
-        self.active = combo("Version", "The version that is shown; right of the line in a wipe", 12)
-        self.difference = combo("Difference", self.DIFFERENCE_TIP, 8)
+        self.left = Choice("Left version", "The version left of the line", 10)
+        self.active = Choice("Version", "The version that is shown; right of the line in a wipe", 10)
+        self.difference = Choice("Difference", self.DIFFERENCE_TIP, 8)
         for key, title in KINDS.items():
             self.difference.addItem(title, key)
-        self.gain = combo("Amplification", "What differences are multiplied by", 1)
+        self.gain = Choice("Amplification", "What differences are multiplied by", 1)
         for gain in GAINS:
             self.gain.addItem(f"×{gain}", gain)
         self.against = label("against", "muted")
-        self.reference = combo("Reference", "The version that differences are taken against", 9)
+        self.reference = Choice("Reference", "The version that differences are taken against", 9)
         self.loupe = button("Loupe", tip="The same few pixels of every version, large, with their values")
         self.loupe.setCheckable(True)
         self.slice = button(
@@ -160,7 +149,7 @@ class ComparePage(Page):
         self.zoom_label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         flow = FlowLayout()
         for group in (
-            (*self.mode_buttons.values(), self.left, self.to, self.active),
+            (*self.mode_buttons.values(), self.left, self.active),
             (self.difference, self.gain, self.against, self.reference),
             (self.loupe, self.slice, self.fit_button, self.one_button, self.zoom_label),
         ):

@@ -85,6 +85,8 @@ class Painter:
         painter.setClipRect(clip)
         if slot.picture is None:
             painter.setFont(self._font)
+            painter.setPen(QColor(self._tokens.line))
+            painter.drawRect(place.box.adjusted(0, 0, -1, -1))
             painter.setPen(QColor(self._tokens.muted))
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(clip.adjusted(16, 40, -16, -40), flags, slot.reason)

@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, Signal
 from quantvsr.errors import QuantVSRError
 from quantvsr.jobs.preview import PreviewJob
 from quantvsr.jobs.repack import RepackJob
+from quantvsr.preview.keys import LQ
 from quantvsr_gui.engine import JobHandle
 from quantvsr_gui.pages.base import Context
 from quantvsr_gui.pages.compare.page import ComparePage
@@ -45,7 +46,7 @@ class RenderControl(QObject):
 
     def able(self) -> bool:
         """Whether there is something to render."""
-        return self._screen.clip is not None and bool(self._screen.chosen)
+        return self._screen.clip is not None and bool(self._chosen())
 
     def job(self) -> PreviewJob | None:
         """The frames around the playhead in all chosen versions, measured; None where there are none."""
@@ -69,13 +70,17 @@ class RenderControl(QObject):
         """Make what needs no model and is missing at the playhead, unless something else is under way."""
         screen = self._screen
         lacking = [
-            each for each in screen.plain() if screen.frame not in screen.frames.indices(screen.key(each))
+            each
+            for each in screen.plain()
+            if each in self._chosen() and screen.frame not in screen.frames.indices(screen.key(each))
         ]
         if lacking and not self.renderer.busy:
             self._ask(lacking, *self._around())
 
     def _chosen(self) -> list[str]:
-        return list(dict.fromkeys(self._screen.chosen.values()))
+        """The chosen versions whose files are there; none without the clip."""
+        screen = self._screen
+        return [each for each in dict.fromkeys(screen.chosen.values()) if screen.key(LQ) and screen.key(each)]
 
     def _around(self) -> tuple[int, int]:
         first, stop = self._screen.part()
@@ -89,7 +94,8 @@ class RenderControl(QObject):
         if scene is None or store is None or not versions:
             return None
         # Figures need what they are measured against.
-        extra = [each for each in self._screen.references() if measure and each not in versions]
+        references = [each for each in self._screen.references() if self._screen.key(each)]
+        extra = [each for each in references if measure and each not in versions]
         return PreviewJob(
             clip=scene.clip,
             gt=scene.gt,

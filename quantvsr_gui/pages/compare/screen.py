@@ -217,7 +217,7 @@ def _against(slot: Slot, reference: Picture, view: View) -> Slot:
     if slot.picture.size != reference.size:
         width, height = slot.picture.size
         return replace(slot, note=_joined(f"{width}x{height}, as it is", slot.note))
-    note = _joined(f"difference ×{view.gain}", slot.note)
+    note = _joined(f"×{view.gain}", slot.note)
     return replace(slot, difference=Difference(reference, view.difference, view.gain), note=note)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QSizePolicy, QSpinBox, QVBoxLayout, QWidget
 
 from quantvsr_gui.pages.compare.line import Line
@@ -85,5 +85,16 @@ class SlicePanel(QWidget):
             words = (
                 f"frames {indices[0] + 1} to {indices[-1] + 1} run {time}, grey is {low:.0f} to {high:.0f}"
             )
-        self.words.setText(words)
         self.words.setToolTip(words)
+        self._tell()
+
+    def _tell(self) -> None:
+        """As much of the words as there is room for."""
+        elide = Qt.TextElideMode.ElideRight
+        self.words.setText(
+            self.words.fontMetrics().elidedText(self.words.toolTip(), elide, self.words.width())
+        )
+
+    def resizeEvent(self, event: object) -> None:
+        """There is other room for the words."""
+        self._tell()

@@ -20,7 +20,7 @@ _COLUMNS = (
     "Rendered on|Device, backend and compute type",
     "Made|In UTC",
 )
-_WIDTHS = (112, 280, 76, 72, 184, 168)
+_WIDTHS = (108, 264, 80, 84, 190, 172)
 
 
 class TrialPanel(QWidget):
@@ -103,7 +103,7 @@ class TrialPanel(QWidget):
 
 
 def _words(trial: Trial, run: str) -> tuple[str, ...]:
-    frames = f"{trial.start + 1} to {trial.stop} of {Path(trial.clip).name}" if trial.stop else "–"
+    frames = f"{trial.start + 1}–{trial.stop}, {Path(trial.clip).name}" if trial.stop else "–"
     return (
         trial.label(run),
         trial.what(),

@@ -104,9 +104,7 @@ class Viewing(QObject):
             choose(choice, getattr(view, name))
         for made in (page.gain, page.against, page.reference):
             made.setVisible(view.difference != "off")
-        wiping = view.mode == "wipe"
-        page.left.setVisible(wiping)
-        page.to.setVisible(wiping)
+        page.left.setVisible(view.mode == "wipe")
         page.active.setVisible(view.mode != "side")
         several = len(self._screen.chosen) > 1
         for made, tip in ((page.mode_buttons["wipe"], page.WIPE_TIP), (page.difference, page.DIFFERENCE_TIP)):

@@ -248,7 +248,7 @@ def test_measured_means_are_kept_with_the_run(page, add_run, render):
     checkpoint = add_run("W4A4")
     key = render("run", range(4), source=checkpoint)
     page.screen.chosen[3] = "run:w4a4"
-    page._refill()
+    page.choosing.refill()
     store = FrameStore(page.context.project.project.cache / "frames")
     gt, fp = page.screen.key("gt"), page.screen.key("fp")
     store.version(key).add_values({f"psnr/{gt}": {0: 30.0, 1: 31.0}, f"ssim/{fp}": {1: 0.5, 2: 0.7}})
@@ -391,6 +391,8 @@ def test_a_file_that_went_away_is_said_in_place_and_found_again(page, clip, tmp_
     assert shown(page, 2).reason == words
     assert page.view.messages.texts() == [f"{words}. Put it back, or choose another."]
     assert shown(page, 1).picture is not None
+    # The others can still be rendered, and measured against what is there.
+    assert page.job().versions == ("lq", "fp")
     (tmp_path / "elsewhere").rename(clip.gt)
     page.shown()
     assert page.view.messages.texts() == []
@@ -403,7 +405,8 @@ def test_without_the_clip_nothing_is_shown_but_why(qtbot, context, clip):
     made = build(context)
     qtbot.addWidget(made.page)
     assert made.view.canvas.empty_text == f"The clip is not where it was: {clip.path}"
-    assert made.job() is not None
+    assert made.job() is None
+    assert not made.view.render_button.isEnabled()
 
 
 def test_frames_of_another_device_are_shown_until_newer_ones_come(page, render):

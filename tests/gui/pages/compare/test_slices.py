@@ -240,7 +240,7 @@ def test_slices_of_the_page_follow_the_line(page, qtbot):
     want = luma_along(page.screen.frames.picture(page.screen.key("fp"), 3).pixels, line)
     qtbot.waitUntil(lambda: view.slices[1].values.shape == (6, len(want)))
     assert np.array_equal(view.slices[1].values[3], want)
-    assert "frames 1 to 6" in page.view.slices.words.text()
+    assert "frames 1 to 6" in page.view.slices.words.toolTip()
     view.sought.emit(4)
     assert page.screen.frame == 4
     page.view.slices.upright.click()

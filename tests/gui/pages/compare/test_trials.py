@@ -30,7 +30,7 @@ def run(page, add_run, render):
     checkpoint = add_run("W4A4", layer_ranks=(LayerRank("b", 8),))
     render("run", range(6), source=checkpoint)
     page.screen.chosen[3] = "run:w4a4"
-    page._refill()
+    page.choosing.refill()
     page.seek(2)
     assert page.view.messages.texts() == []
     page.context.project.change("set ranks", rank_overrides={"a": 16, "b": 8})
@@ -129,7 +129,7 @@ def test_trials_are_kept_with_the_project(page, run, qtbot, context, tmp_path):
         "a rank 16",
         "none",
         "7 MB",
-        "1 to 5 of clip.mkv",
+        "1–5, clip.mkv",
         "cpu, onednn, bfloat16",
     ]
     read.close()
