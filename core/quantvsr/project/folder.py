@@ -2,7 +2,8 @@
 
 - `project.json`: settings, runs, exports, what was shown last
 - `complexity.npz`, `ranks.json`, `work/`: of the analysis (job `analyze` with this folder as --out)
-- `checkpoints/ID/`: one quantized model per run, with its snapshots until it is done
+- `checkpoints/ID/`: one quantized model per run, with its snapshots until it is done; in `trials/` the same
+  with changed layers
 - `cache/`: frames and thumbnails; safe to delete
 - `exports/`: videos and reports
 - `project.lock`: locked while a program has the project open for changing

@@ -7,11 +7,14 @@ from quantvsr_gui.pages.compare.difference import legend_colours
 from quantvsr_gui.pages.compare.gestures import ends
 from quantvsr_gui.pages.compare.line import Line
 from quantvsr_gui.pages.compare.place import Place
+from quantvsr_gui.shell.tokens import DARK
 
 _MARGIN, _HEIGHT, _PADDING = 8, 24, 16
 _SCALE = 96  # width of a colour scale
 _DARK, _LIGHT = QColor(16, 18, 22, 200), QColor("#f2f4f7")
 _SHADOW = QColor(0, 0, 0, 160)
+MARK = QColor(DARK.mark)
+"""Of lines over pictures, which are the same in both themes."""
 
 
 def draw_label(
@@ -86,17 +89,17 @@ def draw_wipe_handle(painter: QPainter, at: int, box: QRect) -> None:
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
 
-def draw_line(painter: QPainter, place: Place, line: Line, colour: str) -> None:
+def draw_line(painter: QPainter, place: Place, line: Line) -> None:
     """The line that is followed through time, with its two ends to take hold of."""
     begin, end = ends(line, place)
     painter.save()
     painter.setClipRect(place.box)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    for ink, width in ((_SHADOW, 3.0), (QColor(colour), 1.5)):
+    for ink, width in ((_SHADOW, 3.0), (MARK, 1.5)):
         painter.setPen(QPen(ink, width))
         painter.drawLine(begin, end)
-    painter.setBrush(QColor(colour))
+    painter.setBrush(MARK)
     painter.setPen(QPen(_SHADOW, 1))
     for point in (begin, end):
         painter.drawEllipse(point, 6, 6)

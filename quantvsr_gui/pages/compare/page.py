@@ -84,6 +84,7 @@ class ComparePage(Page):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setDrawBase(False)
+        self.tabs.tabBar().setAccessibleName("Charts and trials")
         self.tabs.addTab(_padded(self.curves), "Curves")
         self.tabs.addTab(_padded(self.slices), "Slices through time")
         self.tabs.addTab(_padded(self.trials), "Trials")

@@ -62,7 +62,7 @@ class Painter:
                 self._draw_chip(scene, number, place.box)
         if scene.view.sliced:
             for place in scene.places.values():
-                draw_line(self._painter, place, scene.view.line, self._tokens.mark)
+                draw_line(self._painter, place, scene.view.line)
         what = next((slot.difference for slot in scene.slots.values() if slot.difference is not None), None)
         if what is not None:
             draw_legend(self._painter, self._font, self._room, what.kind, what.gain)

@@ -215,8 +215,7 @@ def _against(slot: Slot, reference: Picture, view: View) -> Slot:
     if slot.picture is None:
         return slot
     if slot.picture.size != reference.size:
-        width, height = slot.picture.size
-        return replace(slot, note=_joined(f"{width}x{height}, as it is", slot.note))
+        return replace(slot, note=_joined("other size", slot.note))
     note = _joined(f"×{view.gain}", slot.note)
     return replace(slot, difference=Difference(reference, view.difference, view.gain), note=note)
 

@@ -8,6 +8,7 @@ from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent,
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from quantvsr_gui.pages.compare.frames import Picture, picture_of
+from quantvsr_gui.pages.compare.marks import MARK
 from quantvsr_gui.pages.compare.slices import Slice, common_scale, grey
 from quantvsr_gui.shell.tokens import DARK, Tokens
 
@@ -138,7 +139,7 @@ class SliceView(QWidget):
             return
         place = (np.searchsorted(self._indices, self._frame) + 0.5) / len(self._indices)
         x, y = box.left() + place * box.width(), box.top() + place * box.height()
-        for colour, width in ((QColor(0, 0, 0, 160), 3.0), (QColor(self._tokens.mark), 1.0)):
+        for colour, width in ((QColor(0, 0, 0, 160), 3.0), (MARK, 1.0)):
             painter.setPen(QPen(colour, width))
             if self._steep:
                 painter.drawLine(QPointF(x, box.top()), QPointF(x, box.bottom()))

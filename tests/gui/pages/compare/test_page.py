@@ -163,7 +163,7 @@ def test_a_difference_is_taken_against_the_chosen_version(page):
     assert shown(page, 1).difference is None
     assert shown(page, 1).note == "reference"
     assert shown(page, 0).difference is None
-    assert shown(page, 0).note == "16x12, as it is"
+    assert shown(page, 0).note == "other size"
     assert page.view.gain.isVisible()
     page.viewing.set_view(difference="off")
     assert shown(page, 2).difference is None
