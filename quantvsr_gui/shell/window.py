@@ -252,9 +252,12 @@ class MainWindow(QMainWindow):
     def take(self, paths: Sequence[Path]) -> None:
         """Files were dropped: a project is opened, the rest goes to the page in front, then to Clips."""
         rest = self.projects.take(paths)
-        for key in (self._front, "clips"):
-            if rest and self.project.is_open and key:
-                rest = self.controller(key).take(rest)
+        if rest and self.project.is_open and self._front:
+            rest = self.controller(self._front).take(rest)
+            if rest and self._front != "clips":
+                # Whatever else it is may be a clip; there it is seen what becomes of it.
+                self.show_step("clips")
+                rest = self.controller("clips").take(rest)
         if rest:
             names = ", ".join(path.name for path in rest[:3]) + (" and others" if len(rest) > 3 else "")
             text = f"{names} cannot be used here; drop videos, folders of pictures, models or projects."

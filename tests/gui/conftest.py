@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import shiboken6
-from PySide6.QtCore import QCoreApplication, QEvent, QProcess, QThread, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QProcess, Qt, QThread, QTimer
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -36,6 +37,9 @@ def theme(qapp: QApplication) -> ThemeManager:
 def nothing_left_running(qapp: QApplication, theme: ThemeManager) -> Iterator[None]:
     """No window, process, thread or timer may be left after a test."""
     yield
+    if QApplication.keyboardModifiers():
+        # Qt keeps the last key's modifiers; with Ctrl held, selecting a row in the next test would add it.
+        QTest.keyClick(QWidget(), Qt.Key.Key_Escape)
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     for widget in QApplication.topLevelWidgets():
         assert not widget.isVisible(), f"{widget} is still open"

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QItemSelectionModel, QSignalBlocker
+from PySide6.QtCore import QItemSelectionModel, QSignalBlocker, QTemporaryDir
 
 from quantvsr.errors import BadInput
 from quantvsr.jobs import ProbeJob
@@ -35,6 +35,7 @@ class ClipsController(PageController):
         super().__init__(page, context)
         self.view, self.clips = page, clips
         self._asked: list[JobHandle] = []
+        self._elsewhere: QTemporaryDir | None = None
         self.offer_command()
         for made in (page.add_files_button, page.empty_files_button):
             made.clicked.connect(self.ask_files)
@@ -119,14 +120,21 @@ class ClipsController(PageController):
             view.setFocus()
 
     def _probe(self, paths: tuple[str, ...]) -> JobHandle:
-        project = self.context.project.project
-        folder = None if project is None or project.read_only else str(project.cache / "thumbnails")
         handle = self.context.engines.preview.submit(
-            ProbeJob(clips=paths, thumbnails=folder, pictures=PICTURES, edge=256)
+            ProbeJob(clips=paths, thumbnails=self._thumbnails(), pictures=PICTURES, edge=256)
         )
         self._asked.append(handle)
         handle.ended.connect(lambda: self._forget(handle))
         return handle
+
+    def _thumbnails(self) -> str:
+        """Where pictures of clips are kept: in the project, or for a while where it cannot be written to."""
+        project = self.context.project.project
+        if project is not None and not project.read_only:
+            return str(project.cache / "thumbnails")
+        if self._elsewhere is None:
+            self._elsewhere = QTemporaryDir()
+        return self._elsewhere.path()
 
     def _forget(self, handle: JobHandle) -> None:
         if handle in self._asked:

@@ -85,10 +85,17 @@ class ExportRow(QFrame):
             "reveal": state is RunState.DONE,
             "remove": not state.active,
         }
+        pause, resume = self.buttons["pause"], self.buttons["resume"]
+        focused = pause.hasFocus() or resume.hasFocus()
         for name, made in self.buttons.items():
             made.setVisible(shown[name])
+        if focused:
+            # Not on to the next button, which would be Cancel.
+            next((made for made in (pause, resume) if made.isVisible()), self).setFocus()
         if state is RunState.DONE:
             self.say(told(record.job, record.result))
+        elif state is RunState.INTERRUPTED:
+            self.say(record.message or "The app was closed meanwhile; Retry goes on from what is finished.")
         elif not running:
             self.say(record.message)
 

@@ -72,6 +72,7 @@ class QuantizeController(PageController):
         self.keeper.failed.connect(self._failed)
         self.keeper.measuring_changed.connect(lambda _: self._runs_changed(""))
         self.context.engines.work.beat.connect(self._beat)
+        self.context.engines.work.changed.connect(self._enable)
         project.opened.connect(self._project_opened)
         project.runs_changed.connect(self._runs_changed)
         self.context.theme.changed.connect(self._show_theme)
@@ -89,7 +90,8 @@ class QuantizeController(PageController):
 
     def _ask_preflight(self) -> None:
         try:
-            job = self.job() if self._in_front and not self.context.engines.work.busy else None
+            wanted = self._in_front and self._may_start() and not self.context.engines.work.busy
+            job = self.job() if wanted else None
         except QuantVSRError:
             job = None
         self.page.preflight.setVisible(job is not None)
@@ -292,6 +294,8 @@ class QuantizeController(PageController):
         # A second press must not start the same run again unnoticed.
         busy = self.context.engines.work.busy
         page.start_button.setText("Start after the running job" if busy else "Start")
+        reading = self.project.is_open and self.project.read_only
+        page.start_button.setToolTip("The project is open for reading; save a copy first." if reading else "")
 
     def _reported(self, run_id: str, fraction: float, message: str, payload: Mapping[str, Any]) -> None:
         self._told[run_id] = fraction, message or self._told.get(run_id, (0.0, ""))[1]

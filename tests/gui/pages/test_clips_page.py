@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from quantvsr.jobs import ProbeJob
-from quantvsr.project import ClipEntry
+from quantvsr.project import ClipEntry, Project
 from quantvsr.resources import resource
 from quantvsr_gui.engine import Engines
 from quantvsr_gui.pages.base import Context
@@ -168,6 +168,19 @@ def test_a_missing_clip_of_a_project_is_explained_in_its_line(context: Context, 
     assert cell(controller, 0, NOTES) == "looking…"
     reply(controller, {"path": "/gone.mp4", "error": "/gone.mp4 does not exist; check the path.", "gt": None})
     assert cell(controller, 0, NOTES) == "/gone.mp4 does not exist; check the path."
+
+
+def test_a_project_open_for_reading_has_pictures_too(context: Context, qtbot: QtBot, tmp_path: Path) -> None:
+    project = context.project.project
+    assert project is not None
+    context.project.change("add", clips=(ClipEntry("/a.mp4"),))
+    context.project.close()
+    context.project.open(Project.open(project.folder, read_only=True))
+    controller = build(context)
+    qtbot.addWidget(controller.page)
+    job = context.engines.preview.submitted[-1].job  # type: ignore[attr-defined]
+    assert Path(job.thumbnails).is_dir()
+    assert not Path(job.thumbnails).is_relative_to(project.folder)
 
 
 def test_the_table_model_keeps_qts_rules(qtbot: QtBot) -> None:

@@ -119,6 +119,17 @@ def test_the_first_start_opens_a_copy_of_the_bundled_project(
     assert window.messages.texts() == []
 
 
+def test_files_dropped_on_any_page_are_looked_at_where_it_is_seen(
+    open_window, fake_engines, tmp_path: Path
+) -> None:
+    window = open_window(fake_engines)
+    window.projects.new(tmp_path / "p.qvsr")
+    window.show_step("export")
+    window.take([tmp_path / "notes.txt"])
+    assert window.controller("clips").page.isVisible()
+    assert fake_engines.preview.submitted[-1].job.clips == (str(tmp_path / "notes.txt"),)
+
+
 def test_without_a_project_the_start_page_helps(open_window, fake_engines, tmp_path: Path) -> None:
     Project.create(tmp_path / "a.qvsr").close()
     window = open_window(fake_engines)

@@ -22,7 +22,7 @@ from quantvsr.jobs.base import Job
 from quantvsr.jobs.estimate import EstimateJob, EstimateResult
 from quantvsr.jobs.presets import budget_of
 from quantvsr.jobs.quantize import QuantizeJob
-from quantvsr.jobs.settings import MethodSettings, ModelSettings
+from quantvsr.jobs.settings import ExecutionSettings, MethodSettings, ModelSettings
 from quantvsr.jobs.sidebyside import SideBySideJob
 from quantvsr.jobs.upscale import UpscaleJob
 from quantvsr.jobs.work.clips import Piece, likely_frames
@@ -33,6 +33,8 @@ from quantvsr.methods import get_method
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.preview.keys import BICUBIC, FP, GT, LQ
 from quantvsr.progress import Progress
+from quantvsr.runtime.registry import candidates
+from quantvsr.runtime.simulated import SimulatedBackend
 from quantvsr.serve import resident_memory
 from quantvsr.upscale.engine import DEFAULT_OVERLAP
 from quantvsr.upscale.plan import make_plan
@@ -45,6 +47,7 @@ UPDATE = 6.0  # an update of the branch with one sample: quantized forward, back
 BIAS_UPDATE = 2.5  # an update of the bias
 EVALUATE = 1.5  # a look at one held-out sample
 QUANTIZED = 2.0  # a call with quantized layers, simulated
+INTEGER = 1.0  # the same, as integers: faster on a processor, slower on a GPU (docs/benchmarks.md)
 # Memory of a training step per pixel, in that of a full-precision call.
 TRAINING_MEMORY = 12.0
 
@@ -229,20 +232,29 @@ def _quantize(job: Job, probe: Probe) -> Sum:
 def _upscale(job: Job, probe: Probe) -> Sum:
     assert isinstance(job, UpscaleJob)
     low = job.checkpoint is not None or job.bits is not None
-    return _enlarging(job, probe, [QUANTIZED if low else 1.0], output_path(job).parent, 1)
+    cost = _low_bit_cost(job, probe) if low else 1.0
+    return _enlarging(job, probe, [cost], low, output_path(job).parent, 1)
 
 
 def _side_by_side(job: Job, probe: Probe) -> Sum:
     assert isinstance(job, SideBySideJob)
     # Each model runs over the whole clip; the others are read, or computed in no time.
     models = [version for version in job.versions if version not in (LQ, BICUBIC, GT)]
-    costs = [1.0 if version == FP else QUANTIZED for version in models]
+    cost = _low_bit_cost(job, probe)
+    costs = [1.0 if version == FP else cost for version in models]
+    low = any(version != FP for version in models)
     place = Path(job.out or job.clip).expanduser().parent
-    return _enlarging(job, probe, costs, place, len(job.versions))
+    return _enlarging(job, probe, costs, low, place, len(job.versions))
+
+
+def _low_bit_cost(job: ExecutionSettings, probe: Probe) -> float:
+    """What a call with quantized layers costs as they will be executed, in full-precision calls."""
+    best = candidates(job.backend, probe.adapter.device)[0]
+    return QUANTIZED if best.key == SimulatedBackend.key else INTEGER
 
 
 def _enlarging(
-    job: UpscaleJob | SideBySideJob, probe: Probe, costs: list[float], place: Path, pictures: int
+    job: UpscaleJob | SideBySideJob, probe: Probe, costs: list[float], low: bool, place: Path, pictures: int
 ) -> Sum:
     """A clip through models.
 
@@ -250,6 +262,7 @@ def _enlarging(
         job: Says which part of the clip, and how it is cut up.
         probe: The measured call.
         costs: Of each model that runs, in full-precision calls.
+        low: Whether one of them is quantized.
         place: Where the result goes.
         pictures: Enlarged pictures in a frame of the result.
     """
@@ -267,8 +280,7 @@ def _enlarging(
     seconds = 2 * probe.opening * len(costs) + calls * probe.call(pixels) * sum(costs)
     # A frame in float32 for each place of two windows, and the coded file: about a bit and a half a pixel.
     area = height * width * adapter.scale**2
-    largest = max(costs, default=0.0)
-    extra = probe.extra * pixels / probe.pixels * (2 if largest > 1 else largest)
+    extra = probe.extra * pixels / probe.pixels * (2 if low else min(len(costs), 1))
     extra += pictures * 2 * adapter.window * area * 12
     disk = frames * area * pictures * (3 if job.codec in ("png", "ffv1") else 0.2)
     return Sum(seconds, extra, disk, place, "take fewer frames", "choose a smaller --tile")

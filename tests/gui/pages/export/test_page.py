@@ -91,6 +91,16 @@ def test_a_run_finished_later_is_offered_unless_another_was_chosen(page, tmp_pat
     assert page.job().checkpoint is None
 
 
+def test_the_focus_stays_on_pause_and_resume(page, qtbot):
+    handle, _ = add(page)
+    handle.begin()
+    buttons = row(page).buttons
+    buttons["pause"].setFocus()
+    for name in ("resume", "pause"):
+        qtbot.keyClick(page.page.window().focusWidget(), Qt.Key.Key_Space)
+        assert buttons[name].hasFocus()
+
+
 def test_what_it_takes_is_said_before_it_is_started(page, qtbot):
     page.shown()
     preview = page.context.engines.preview
