@@ -131,7 +131,7 @@ def groups(content: Content) -> dict[str, list[str]]:
 def main_tables(content: Content) -> str:
     """One table by bits and group of clips."""
     parts = []
-    for bits in dict.fromkeys(entry["bits"] for entry in content["entries"][1:]):
+    for bits in sorted({entry["bits"] for entry in content["entries"][1:]}):
         entries = [entry for entry in content["entries"] if entry["bits"] == bits]
         for group, clips in groups(content).items():
             truth = sum(clip["has_gt"] for clip in content["clips"] if clip["id"] in clips)
