@@ -1,6 +1,8 @@
 """What program and machine this is, as text that can be copied into a report."""
 
+import contextlib
 import platform
+import shutil
 from typing import Any
 
 import PySide6
@@ -71,7 +73,9 @@ class Environment(QDialog):
             f"Execution of quantized layers: {', '.join(result['execution'])}",
         ]
         if self._folder:
-            self._lines.append(f"Project: {self._folder}")
+            with contextlib.suppress(OSError):
+                free = size(shutil.disk_usage(self._folder).free)
+                self._lines.append(f"Project: {self._folder}, {free} free")
         self.text.setPlainText("\n".join(self._lines))
         self.note.setText("")
 

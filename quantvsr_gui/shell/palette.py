@@ -1,12 +1,22 @@
 """The command palette: type a few letters of what you want to do."""
 
-from PySide6.QtCore import QEvent, QObject, QPoint, Qt
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QPoint, QRect, Qt
+from PySide6.QtGui import QKeyEvent, QPainter, QPalette
+from PySide6.QtWidgets import (
+    QDialog,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from quantvsr_gui.shell.actions import Action, Actions
 
 _WIDTH, _HEIGHT = 560, 400
+_KEYS = Qt.ItemDataRole.UserRole + 1
 
 
 def matches(query: str, text: str) -> int | None:
@@ -31,6 +41,25 @@ def matches(query: str, text: str) -> int | None:
     return cost
 
 
+class _WithKeys(QStyledItemDelegate):
+    """Draws an action's keys at the right."""
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        """Draw a line of the list."""
+        super().paint(painter, option, index)
+        keys = str(index.data(_KEYS) or "")
+        # Qt's classes have these; the type stubs do not say so.
+        rect: QRect = option.rect  # type: ignore[attr-defined]
+        palette: QPalette = option.palette  # type: ignore[attr-defined]
+        painter.save()
+        painter.setPen(palette.placeholderText().color())
+        side = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(rect.adjusted(0, 0, -12, 0), side, keys)
+        painter.restore()
+
+
 class Palette(QDialog):
     """A line to type in and the actions that fit; Enter does the first."""
 
@@ -43,6 +72,7 @@ class Palette(QDialog):
         self.line.setAccessibleName("Search for a command")
         self.list = QListWidget()
         self.list.setAccessibleName("Commands")
+        self.list.setItemDelegate(_WithKeys(self.list))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 8, 8, 8)
@@ -83,8 +113,10 @@ class Palette(QDialog):
         self.list.clear()
         for _, _, record in chosen:
             keys = self._actions.shortcut(record.id)
-            item = QListWidgetItem(f"{_words(record)}{f'    {keys}' if keys else ''}")
+            item = QListWidgetItem(_words(record))
             item.setData(Qt.ItemDataRole.UserRole, record.id)
+            item.setData(_KEYS, keys)
+            item.setData(Qt.ItemDataRole.AccessibleTextRole, ", ".join(filter(None, (_words(record), keys))))
             item.setToolTip(record.tip)
             self.list.addItem(item)
         self.list.setCurrentRow(0)

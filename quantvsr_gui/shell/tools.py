@@ -43,9 +43,9 @@ class Tools(QObject):
         self.tour = tour
         context.actions.add(
             Action("edit.palette", "Find a command…", self.show_palette, "Edit", "Ctrl+K"),
-            Action("edit.shortcuts", "Keyboard shortcuts…", self.show_shortcuts, "Edit"),
             Action("view.save-log", "Save the log…", self.save_log, "View"),
             Action("help.tour", "Tour", self.start_tour, "Help", "F1"),
+            Action("help.shortcuts", "Keyboard shortcuts…", self.show_shortcuts, "Help"),
             Action("help.environment", "Environment…", self.show_environment, "Help"),
         )
 

@@ -74,7 +74,13 @@ class ComplexityController(PageController):
                 "Ctrl+Shift+A",
                 lambda: self.analysis.possible,
             ),
-            Action("complexity.reset", "Reset Ranks and Bits Set by Hand", self.edits.reset_all, "Edit"),
+            Action(
+                "complexity.reset",
+                "Reset ranks and bits set by hand",
+                self.edits.reset_all,
+                "Edit",
+                enabled=self.page.reset_button.isEnabled,
+            ),
         )
         self._show_theme()
         self.reload()

@@ -68,8 +68,20 @@ class ExportController(PageController):
         project.runs_changed.connect(lambda _: self._runs_changed())
         project.settings_changed.connect(lambda names: self._refill() if "clips" in names else None)
         context.actions.add(
-            Action("export.add", "Add the export to the queue", self.add, "Run"),
-            Action("export.clear", "Clear finished exports", self.queue.clear_finished, "Run"),
+            Action(
+                "export.add",
+                "Add the export to the queue",
+                self.add,
+                "Run",
+                enabled=page.add_button.isEnabled,
+            ),
+            Action(
+                "export.clear",
+                "Clear finished exports",
+                self.queue.clear_finished,
+                "Run",
+                enabled=lambda: bool(project.exports),
+            ),
         )
         self._tell_quality()
         self._opened()

@@ -46,12 +46,27 @@ class ModelController(PageController):
         context.project.settings_changed.connect(self._settings_changed)
         DropTarget(page.card, self._dropped, page.card)
         context.actions.add(
-            Action("model.bundled", "Use the bundled model", lambda: self.choose(BUNDLED), "Run"),
-            Action("model.folder", "Open a model folder…", self.ask_folder, "Run"),
-            Action("model.file", "Open a model file…", self.ask_file, "Run"),
-            Action("model.reset", "Quantize all layers again", self.reset, "Run"),
+            Action(
+                "model.bundled",
+                "Use the bundled model",
+                lambda: self.choose(BUNDLED),
+                "Run",
+                enabled=self._able,
+            ),
+            Action("model.folder", "Open a model folder…", self.ask_folder, "Run", enabled=self._able),
+            Action("model.file", "Open a model file…", self.ask_file, "Run", enabled=self._able),
+            Action(
+                "model.reset",
+                "Quantize all layers again",
+                self.reset,
+                "Run",
+                enabled=lambda: bool(context.project.settings.exclude),
+            ),
         )
         self._opened()
+
+    def _able(self) -> bool:
+        return self.context.project.is_open
 
     # Choosing
 

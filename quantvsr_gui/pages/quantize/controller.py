@@ -49,8 +49,8 @@ class QuantizeController(PageController):
         self._connect()
         context.actions.add(
             Action("quantize.start", "Quantize", self.start, "Run", "Ctrl+Return", self._may_start),
-            Action("quantize.pause", "Pause or Resume the Run", self.pause, "Run", "", self._active),
-            Action("quantize.cancel", "Cancel the Run", self.cancel, "Run", "", self._active),
+            Action("quantize.pause", "Pause or resume the run", self.pause, "Run", "", self._active),
+            Action("quantize.cancel", "Cancel the run", self.cancel, "Run", "", self._active),
         )
         self._show_theme()
         self._project_opened()
