@@ -45,7 +45,8 @@ class EngineWatch(QObject):
 
     def _crashed(self, handle: JobHandle | None, reason: str) -> None:
         if handle is None:
-            self._messages.show_message(reason, "alert", key="engine")
+            text = f"{reason} It had nothing to do, and starts again when it is needed."
+            self._messages.show_message(text, "warning", key="engine")
             return
         actions = {"Restart and continue": handle.retry}
         self._messages.show_message(f"{reason} Nothing is lost.", "alert", actions, "engine")

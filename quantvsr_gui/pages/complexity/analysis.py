@@ -108,7 +108,11 @@ class AnalysisControl(QObject):
         self.tell("")
         model = self._context.project
         if model.project is not None and job.out == str(model.project.folder):
+            again = bool(model.analysis)
             model.set_analysis(job, result)
+            if again:
+                # The charts may look the same: say that something was done.
+                self._page.messages.show_message("The analysis is up to date.", "good", key="job")
 
     def _failed(self, sentence: str) -> None:
         handle, self.handle = self.handle, None

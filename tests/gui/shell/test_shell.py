@@ -9,7 +9,7 @@ from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from quantvsr.jobs import InfoJob, Job, QuantizeJob
+from quantvsr.jobs import InfoJob, Job, QuantizeJob, job_types
 from quantvsr.project import Project
 from quantvsr_gui.pages.steps import STEPS
 from quantvsr_gui.shell.actions import Action
@@ -17,6 +17,7 @@ from quantvsr_gui.shell.environment import Environment
 from quantvsr_gui.shell.palette import Palette, matches
 from quantvsr_gui.shell.settings import AppSettings, SettingsStore
 from quantvsr_gui.shell.shortcuts import Shortcuts
+from quantvsr_gui.shell.status import _WORDS
 from quantvsr_gui.widgets.drop import DropTarget
 
 
@@ -449,3 +450,19 @@ def test_all_controls_of_the_window_have_names(window) -> None:
             if inside or popup:
                 continue
             assert widget.accessibleName(), f"{widget} {widget.objectName()} has no name"
+
+
+def test_the_status_has_words_for_jobs_that_exist(open_window, fake_engines, tmp_path: Path) -> None:
+    assert set(_WORDS) <= set(job_types())
+    window = open_window(fake_engines)
+    handle = fake_engines.work.submit(QuantizeJob(out=str(tmp_path)))
+    handle.begin()
+    handle.report(0.5, "refine", "update 3")
+    fake_engines.work.changed.emit()
+    assert window.status.text.text() == "Quantizing 50%"
+
+
+def test_an_idle_engine_that_crashes_is_no_alarm(open_window, fake_engines) -> None:
+    window = open_window(fake_engines)
+    fake_engines.preview.crashed.emit(None, "The engine crashed.")
+    assert "starts again when it is needed" in window.messages.texts()[0]
