@@ -19,6 +19,7 @@ from quantvsr_gui.pages.export.kinds import CODECS, KINDS
 from quantvsr_gui.pages.export.row import ExportRow
 from quantvsr_gui.widgets.card import Card, row
 from quantvsr_gui.widgets.empty import EmptyState
+from quantvsr_gui.widgets.flow import FlowLayout
 from quantvsr_gui.widgets.text import button, label
 
 _VERSIONS = 4
@@ -128,9 +129,10 @@ class ExportPage(Page):
         holder.addLayout(row(self.quality, self.quality_label))
         put("Quality", self.quality_row, 5, 0)
         self.ticks = QWidget()
-        ticks = QVBoxLayout(self.ticks)
-        ticks.setContentsMargins(0, 0, 0, 0)
-        ticks.addLayout(row(self.sound, self.detail, None, spacing=16))
+        ticks = FlowLayout(16, last_right=False)
+        for tick in (self.sound, self.detail):
+            ticks.addWidget(tick)
+        self.ticks.setLayout(ticks)
         grid.addWidget(self.ticks, 5, 3)
         self.out_row = QWidget()
         holder = QVBoxLayout(self.out_row)

@@ -34,7 +34,8 @@ class ExportRow(QFrame):
     def __init__(self, record: ExportRecord, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("look", "card")
-        self.title = label("", "heading")
+        self.title = label("", "heading", wrap=True)
+        self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.state = label("", "muted")
         self.place = label("", "muted")
         self.place.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -57,7 +58,7 @@ class ExportRow(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 10, 12, 12)
         column.setSpacing(4)
-        column.addLayout(row(self.title, self.state, None, *self.buttons.values()))
+        column.addLayout(row(self.title, self.state, *self.buttons.values()))
         column.addWidget(self.place)
         column.addWidget(self.bar)
         column.addWidget(self.message)
