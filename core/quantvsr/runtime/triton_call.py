@@ -35,6 +35,9 @@ _WANTED, _ENOUGH = 264, 528
 _LONG = 8
 """Blocks of channels that one program may take where there are just `_WANTED` programs."""
 
+_PIECE = 64
+"""Most features of the low-rank branch that a program holds at once."""
+
 _RUNS = 64
 """Runs of weight codes that one program unpacks."""
 
@@ -88,7 +91,7 @@ class Call:
             group = (sy * sx, 0, sx, 1) if time else (rows, sy * sx, sx, 1)
         low, high = code_range(config.activation_bits, config.activation_symmetric)
         branch = dict(
-            RANK=layer.rank, RP=_power(layer.rank), C=layer.channels, BLOCK=layer.block, BP=side,
+            RANK=layer.rank, RP=min(_power(layer.rank), _PIECE), C=layer.channels, BLOCK=layer.block, BP=side,
             DOUBLE=double, ROTATE=layer.matrix is not None, SIGNS_FIRST=not layer.dims,
         )  # fmt: skip
         values = dict(
@@ -107,12 +110,14 @@ class Call:
         self.by_rows = (
             layer.range_kind == "position"
             and not window.pads
+            and layer.rank <= _PIECE
             and -(-entries * rows // self.rows_at_once) * _LONG >= chunks * _WANTED
         )
         planes = (0, 0, 0) if self.tile.nibbles else layer.planes
         self.unpacks = any(planes)
         blocks = layer.outputs * layer.length // RUN
-        programs = -(-entries * rows // feature_rows) if layer.rank and not self.by_rows else 0
+        pieces = -(-layer.rank // _PIECE) if not self.by_rows else 0
+        programs = -(-entries * rows // feature_rows) * pieces
         turning = chunks if layer.leave else 0
         self.before_grid = (programs + turning + (-(-blocks // _RUNS) if self.unpacks else 0),)
         self.before: dict[str, Any] = dict(
@@ -279,7 +284,7 @@ def _loop(layer: "TritonLayer", x: Tensor, double: bool) -> tuple[int, int]:
         return 16, 1
     side, size = layer.block_side, x.element_size()
     matrix = side * side * (size if layer.exact else 4)
-    directions = _power(layer.rank) * side * size * (2 if double else 1) if layer.leave else 0
+    directions = min(_power(layer.rank), _PIECE) * side * size * (2 if double else 1) if layer.leave else 0
     room = _SHARED * _memory(x.device)
     for rows, stages in ((_ROWS, _STAGES), (_ROWS, 1), (_ROWS // 2, 1)):
         if stages * (rows * side * max(size, 4) + matrix + directions) <= room:

@@ -111,8 +111,12 @@ def before(
     pid = tl.program_id(0)
     if pid < feature_programs:
         if RANK > 0:
-            row = pid * FEATURE_ROWS + tl.arange(0, FEATURE_ROWS)
-            features_of(row, row < rows, x, l2, found, rows, RANK, RP, C, DOUBLE, FEATURE_ROWS, WIDTH)
+            PIECES: tl.constexpr = (RANK + RP - 1) // RP
+            row = pid // PIECES * FEATURE_ROWS + tl.arange(0, FEATURE_ROWS)
+            features_of(
+                row, row < rows, pid % PIECES, x, l2, found, rows,
+                RANK, RP, C, DOUBLE, FEATURE_ROWS, WIDTH,
+            )  # fmt: skip
     elif pid < feature_programs + direction_programs:
         if RANK > 0:
             turn_directions(
@@ -149,8 +153,8 @@ def ranges(
     row = frame.to(tl.int64) * rows + row
     upper = 0.0
     lower = 0.0
-    if LEAVE:
-        upper, lower = features_at(found, row, inside, count, RANK, RP, DOUBLE)
+    if LEAVE and RANK <= RP:
+        upper, lower = features_at(found, row, inside, 0, count, RANK, RP, DOUBLE)
     column = tl.arange(0, BP)
     low = tl.full((ROWS,), float("inf"), tl.float32)
     high = tl.full((ROWS,), float("-inf"), tl.float32)
@@ -163,6 +167,7 @@ def ranges(
         entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST)
         value = values_of(
             tile, turned, moved, signs, entries, factor, upper, lower, columns, used,
+            found, row, inside, count,
             RANK, RP, C, LEAVE, DOUBLE, ROTATE, SIGNS_FIRST, SHIFT, EXACT,
         )  # fmt: skip
         if WHOLE:
@@ -198,7 +203,7 @@ def encode_rows(
     upper = 0.0
     lower = 0.0
     if RANK > 0:
-        upper, lower = features_of(row, inside, x, l2, found, rows, RANK, RP, C, DOUBLE, ROWS, WIDTH)
+        upper, lower = features_of(row, inside, 0, x, l2, found, rows, RANK, RP, C, DOUBLE, ROWS, WIDTH)
     row = row.to(tl.int64)
     column = tl.arange(0, BP)
     low = tl.full((ROWS,), float("inf"), tl.float32)
@@ -211,6 +216,7 @@ def encode_rows(
         entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST)
         value = values_of(
             tile, turned, moved, signs, entries, factor, upper, lower, columns, used,
+            found, row, inside, rows,
             RANK, RP, C, LEAVE, DOUBLE, ROTATE, SIGNS_FIRST, SHIFT, EXACT,
         )  # fmt: skip
         low = smaller(low, tl.reduce(tl.where(used[None, :], value, float("inf")), 1, smaller))
@@ -227,6 +233,7 @@ def encode_rows(
         entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST)
         value = values_of(
             tile, turned, moved, signs, entries, factor, upper, lower, columns, used,
+            found, row, inside, rows,
             RANK, RP, C, LEAVE, DOUBLE, ROTATE, SIGNS_FIRST, SHIFT, EXACT,
         )  # fmt: skip
         _store_codes(
@@ -308,12 +315,14 @@ def encode(
                 tl.store(zeros + frame, (zero - OFFSET).to(tl.int32))
     upper = 0.0
     lower = 0.0
-    if LEAVE or COPY:
-        upper, lower = features_at(found, origin, inside, count, RANK, RP, DOUBLE)
-        if COPY and share == 0:
-            r = tl.arange(0, RP)
+    if LEAVE and RANK <= RP:
+        upper, lower = features_at(found, origin, inside, 0, count, RANK, RP, DOUBLE)
+    if COPY and share == 0:
+        for piece in tl.static_range((RANK + RP - 1) // RP):
+            more, _ = features_at(found, origin, inside, piece, count, RANK, RP, DOUBLE)
+            r = piece * RP + tl.arange(0, RP)
             place = kept + (target * RANK)[:, None] + r[None, :]
-            tl.store(place, upper, mask=live[:, None] & (r < RANK)[None, :])
+            tl.store(place, more, mask=live[:, None] & (r < RANK)[None, :])
     column = tl.arange(0, BP)
     PER: tl.constexpr = (CHUNKS + SHARES - 1) // SHARES
     for chunk in range(share * PER, tl.minimum(share * PER + PER, CHUNKS)):
@@ -324,6 +333,7 @@ def encode(
         entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST)
         value = values_of(
             tile, turned, moved, signs, entries, factor, upper, lower, columns, used,
+            found, origin, inside, count,
             RANK, RP, C, LEAVE, DOUBLE, ROTATE, SIGNS_FIRST, SHIFT, EXACT,
         )  # fmt: skip
         _store_codes(

@@ -46,13 +46,13 @@ def rotation_of(
 
 @triton.jit
 def features_of(
-    row, inside, x, l2, found, rows,
+    row, inside, piece, x, l2, found, rows,
     RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, DOUBLE: tl.constexpr, ROWS: tl.constexpr,
     WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """Features of ROWS rows, x with L2, stored and given; with DOUBLE all are the sums of two halves."""
+    """RP features of ROWS rows, x with L2, stored and given; with DOUBLE all are the sums of two halves."""
     column = tl.arange(0, WIDTH)
-    r = tl.arange(0, RP)
+    r = piece * RP + tl.arange(0, RP)
     a_tile = x + (row.to(tl.int64) * C)[:, None] + column[None, :]
     b_tile = l2 + (r * C)[:, None] + column[None, :]
     total = tl.zeros((ROWS, RP), tl.float32)
@@ -85,33 +85,35 @@ def turn_directions(
     column = tl.arange(0, BP)
     columns = chunk * BLOCK + column
     used = (column < BLOCK) & (columns < C)
-    r = tl.arange(0, RP)
-    there = (r < RANK)[:, None] & used[None, :]
-    where = (r * C)[:, None] + columns[None, :]
-    value = tl.load(l2 + where, mask=there, other=0.0).to(tl.float32)
-    if DOUBLE:
-        value += tl.load(l2 + RANK * C + where, mask=there, other=0.0).to(tl.float32)
-    if ROTATE:
-        entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST).to(tl.float32)
-        value = tl.dot(value, entries, input_precision="ieee")
-    value = -value
-    if DOUBLE:
-        upper, lower = _halves(value, turned.dtype.element_ty)
-        tl.store(turned + where, upper, mask=there)
-        tl.store(turned + RANK * C + where, lower, mask=there)
-    else:
-        tl.store(turned + where, value, mask=there)
+    entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST).to(tl.float32)
+    for first in tl.static_range(0, RANK, RP):
+        r = first + tl.arange(0, RP)
+        there = (r < RANK)[:, None] & used[None, :]
+        where = (r * C)[:, None] + columns[None, :]
+        value = tl.load(l2 + where, mask=there, other=0.0).to(tl.float32)
+        if DOUBLE:
+            value += tl.load(l2 + RANK * C + where, mask=there, other=0.0).to(tl.float32)
+        if ROTATE:
+            value = tl.dot(value, entries, input_precision="ieee")
+        value = -value
+        if DOUBLE:
+            upper, lower = _halves(value, turned.dtype.element_ty)
+            tl.store(turned + where, upper, mask=there)
+            tl.store(turned + RANK * C + where, lower, mask=there)
+        else:
+            tl.store(turned + where, value, mask=there)
 
 
 @triton.jit
 def values_of(
-    tile, turned, moved, signs, entries, factor, upper, lower, columns, used,
+    tile, turned, moved, signs, entries, factor, upper, lower, columns, used, found, row, inside, count,
     RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, LEAVE: tl.constexpr, DOUBLE: tl.constexpr,
     ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr, SHIFT: tl.constexpr, EXACT: tl.constexpr,
 ):  # fmt: skip
     """What is quantized of one block of channels of some rows: directions taken out, rotated, shifted.
 
-    Rows of zeros become what a border holds: minus the shift.
+    Rows of zeros become what a border holds: minus the shift. More than RP features are read from `found`;
+    up to that many are given as `upper` and `lower`.
     """
     if ROTATE and EXACT:
         value = tl.dot(tile, entries, input_precision="ieee")
@@ -120,15 +122,20 @@ def values_of(
     else:
         value = tile.to(tl.float32)
     if LEAVE:
-        r = tl.arange(0, RP)
-        there = (r < RANK)[:, None] & used[None, :]
-        where = turned + (r * C)[:, None] + columns[None, :]
-        direction = tl.load(where, mask=there, other=0.0)
-        if DOUBLE:
-            # Four halves make nearly a product of float32; that of the lower two is nothing.
-            value = tl.dot(lower, direction, value)
-            value = tl.dot(upper, tl.load(where + RANK * C, mask=there, other=0.0), value)
-        value = tl.dot(upper, direction, value, input_precision="ieee")
+        for piece in tl.static_range((RANK + RP - 1) // RP):
+            r = piece * RP + tl.arange(0, RP)
+            there = (r < RANK)[:, None] & used[None, :]
+            where = turned + (r * C)[:, None] + columns[None, :]
+            direction = tl.load(where, mask=there, other=0.0)
+            if RANK > RP:
+                more, less = features_at(found, row, inside, piece, count, RANK, RP, DOUBLE)
+            else:
+                more, less = upper, lower
+            if DOUBLE:
+                # Four halves make nearly a product of float32; that of the lower two is nothing.
+                value = tl.dot(less, direction, value)
+                value = tl.dot(more, tl.load(where + RANK * C, mask=there, other=0.0), value)
+            value = tl.dot(more, direction, value, input_precision="ieee")
     if ROTATE:
         size = tl.zeros(columns.shape, tl.float32) + factor
         if not SIGNS_FIRST:
@@ -141,10 +148,10 @@ def values_of(
 
 @triton.jit
 def features_at(
-    found, origin, inside, count, RANK: tl.constexpr, RP: tl.constexpr, DOUBLE: tl.constexpr
+    found, origin, inside, piece, count, RANK: tl.constexpr, RP: tl.constexpr, DOUBLE: tl.constexpr
 ):  # fmt: skip
-    """Features of rows, in two halves (the second one only with DOUBLE)."""
-    r = tl.arange(0, RP)
+    """RP features of rows, in two halves (the second one only with DOUBLE)."""
+    r = piece * RP + tl.arange(0, RP)
     there = inside[:, None] & (r < RANK)[None, :]
     where = found + (origin * RANK)[:, None] + r[None, :]
     upper = tl.load(where, mask=there, other=0.0)

@@ -90,6 +90,22 @@ def test_half_types_stay_within_their_digits(plain, shape, dtype) -> None:
 
 
 @gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize(
+    ("plain", "shape", "rank"),
+    [
+        (nn.Linear(1280, 48), (700, 1280), 64),
+        (nn.Linear(1280, 48), (70, 1280), 320),
+        (nn.Conv2d(320, 40, 3, padding=1), (1, 320, 5, 6), 100),
+        (nn.Conv3d(640, 24, (3, 1, 1), padding=(1, 0, 0)), (1, 640, 4, 3, 2), 160),
+    ],
+    ids=str,
+)
+def test_large_ranks(plain, shape, rank, dtype) -> None:
+    assert error(plain, shape, rank=rank, dtype=dtype) < (1e-5 if dtype == torch.float32 else 2e-3)
+
+
+@gpu
 @pytest.mark.parametrize("bits", [(2, 2), (3, 4), (4, 3), (5, 5), (6, 6), (7, 7), (8, 8), (4, 8), (8, 4)])
 @pytest.mark.parametrize("channels", [64, 20])
 def test_all_bit_widths(bits, channels) -> None:
