@@ -49,7 +49,7 @@ class CardController(QObject):
         shape = measured.shapes[i]
         kernel = " × ".join(map(str, shape.kernel))
         size = f"{shape.in_features} → {shape.out_features}" + (f", kernel {kernel}" if kernel else "")
-        facts = f"{KINDS[measured.kinds[i]]} · {size} · {shape.weights:,} weights".replace(",", " ")
+        facts = f"{KINDS[measured.kinds[i]]} · {size} · {shape.weights:,} weights"
         if layer != self._card.layer:
             self._stop()
             self._card.show_measured(None)

@@ -139,7 +139,7 @@ def _rows(plan: Plan) -> tuple[list[tuple[Any, ...]], list[tuple[str, ...]]]:
             (high, f"{low}–{high}"),
             (stored[i], size(stored[i])),
             (bits[i], f"{bits[i]:.2f}"),
-            (weights, f"{weights:,}".replace(",", " ")),
+            (weights, f"{weights:,}"),
             (work[i] / 1e6, f"{work[i] / 1e6:.1f}"),
         )
         rows.append(tuple(value for value, _ in cells))

@@ -165,7 +165,7 @@ def _deliver(wish: Wish) -> DeliverJob:
 
 def _report(wish: Wish) -> ReportJob:
     if wish.folder is None:
-        raise BadInput("There is nothing to report on yet; analyze or quantize first.")
+        raise BadInput("There is nothing to report on yet; analyse or quantize first.")
     return ReportJob(folder=str(wish.folder), out=str(wish.out))
 
 

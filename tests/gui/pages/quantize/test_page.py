@@ -128,6 +128,19 @@ def test_the_size_follows_the_analysis(controller):
     assert page.size_note.text() != four
 
 
+def test_start_says_that_another_job_comes_first(controller, tmp_path):
+    button, work = controller.page.start_button, controller.context.engines.work
+    assert button.text() == "Start"
+    handle = work.submit(QuantizeJob(out=str(tmp_path / "other")))
+    work.changed.emit()
+    assert button.text() == "Start after the running job"
+    assert button.isEnabled()
+    handle.begin()
+    handle.stop()
+    work.changed.emit()
+    assert button.text() == "Start"
+
+
 def test_a_run_from_start_to_its_figures(qtbot, controller):
     page, project = controller.page, controller.project
     assert page.main.currentWidget() is page.empty
