@@ -345,7 +345,7 @@ class ComplexityController(PageController):
             note = f" · {rim} with a value of 0 on the rim" if rim else ""
             extra = None if self.plan is None else self.plan.choice.ranks.extra_bits
             budget = "" if extra is None else f" · all ranks share {extra:g} bits a weight"
-            self.page.hover.setText(f"Drag a dashed line to change the percentile{budget}{note}")
+            self.page.hover.setText(f"Drag the dashed lines{budget}{note}")
             self.page.hover.setToolTip(_BUDGET if budget else "")
             return
         i = self.plan.measured.index[shown]
