@@ -9,10 +9,13 @@ from quantvsr_gui.engine import Engine, Engines, JobHandle
 from quantvsr_gui.shell.log import JobLog, LogPanel
 from quantvsr_gui.widgets.banner import Messages
 
+_WRITTEN = ("The export is written.", "Look at it", "export")
 # What comes after a long job: what is said, the button, and the page.
 _NEXT = {
     "analyze": ("The analysis is done.", "Look at the layers", "complexity"),
     "quantize": ("The model is quantized.", "Compare it", "compare"),
+    "upscale": _WRITTEN,
+    "side-by-side": _WRITTEN,
 }
 
 
