@@ -66,7 +66,8 @@ class VSRAdapter(ABC):
             BadInput: The model cannot.
         """
         if dtype not in self.computes:
-            raise BadInput(f"{self.source} does not compute in {str(dtype).removeprefix('torch.')}.")
+            name = str(dtype).removeprefix("torch.")
+            raise BadInput(f"{self.source} does not compute in {name}; leave --compute out.")
         cast_around_layers(self.denoiser, dtype)
 
     @abstractmethod

@@ -42,6 +42,24 @@ def test_the_same_seed_gives_the_same_picture(model, clip, tmp_path):
     assert not np.array_equal(first, once("c", 2))
 
 
+def test_half_types_change_the_pictures_a_little(clip, tmp_path):
+    def once(compute):
+        out = tmp_path / compute
+        run(UpscaleJob(clip=str(clip), out=str(out), codec="png", compute=compute, steps=1, frames=1))
+        return np.stack(pictures(out)).astype(int)
+
+    difference = np.abs(once("bfloat16") - once("float32"))
+    assert 0 < difference.mean() < 2
+
+
+def test_a_model_of_one_type_says_so(model, clip, tmp_path):
+    job = UpscaleJob(
+        clip=str(clip), out=str(tmp_path / "x"), model=str(model), codec="png", compute="bfloat16"
+    )
+    with pytest.raises(BadInput, match="does not compute in bfloat16"):
+        run(job)
+
+
 @pytest.mark.parametrize(("count", "height", "width"), [(1, 16, 16), (4, 17, 15), (2, 2, 3)])
 def test_short_clips_and_odd_sizes(model, make_clip, tmp_path, count, height, width):
     clip = make_clip("odd", count=count, height=height, width=width)

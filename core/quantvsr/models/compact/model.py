@@ -17,6 +17,8 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
+from quantvsr.runtime.norms import NormSilu
+
 # Below this time the division in `velocity = (x_t - x_0) / t` would only amplify rounding.
 MIN_TIME = 0.02
 
@@ -41,7 +43,7 @@ class TemporalConv(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = ChannelNorm(channels)
+        self.norm, self.norm_silu = ChannelNorm(channels), NormSilu()
         self.conv = nn.Conv3d(channels, channels, (3, 1, 1))
         nn.init.zeros_(self.conv.weight)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
@@ -49,8 +51,7 @@ class TemporalConv(nn.Module):
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """Mix the frames of (B*T, C, h, w)."""
         # Channels stay last: the padding copies long runs, and the convolution gets the layout it likes.
-        h = F.silu(self.norm(x)).movedim(1, -1).unflatten(0, (-1, frames))  # (B, T, h, w, C)
-        h = torch.cat([h[:, :1], h, h[:, -1:]], dim=1).movedim(-1, 1)
+        h = self.norm_silu(x.movedim(1, -1), self.norm.weight, self.norm.bias, frames).movedim(-1, 1)
         return x + self.conv(h).movedim(1, -1).flatten(0, 1).movedim(-1, 1)
 
 
@@ -59,7 +60,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, channels: int, time_channels: int) -> None:
         super().__init__()
-        self.norm1 = ChannelNorm(in_channels)
+        self.norm1, self.norm_silu = ChannelNorm(in_channels), NormSilu()
         self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1)
         self.time_proj = nn.Linear(time_channels, 2 * channels)
         self.norm2 = ChannelNorm(channels, affine=False)
@@ -72,15 +73,16 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor, frames: int) -> Tensor:
         """From (B*T, in_channels, h, w) and embedding (B, time_channels) to (B*T, channels, h, w)."""
-        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.norm_silu(x.movedim(1, -1), self.norm1.weight, self.norm1.bias).movedim(-1, 1)
+        h = self.conv1(h)
         scale, shift = self.time_proj(embedding).chunk(2, 1)
         if len(embedding) == 1 and not torch.is_grad_enabled():
             # One clip: scale and shift are the same for all frames, so that the norm can apply them.
-            h = F.layer_norm(h.movedim(1, -1), scale.shape[1:], 1 + scale[0], shift[0], 1e-5).movedim(-1, 1)
+            h = self.norm_silu(h.movedim(1, -1), 1 + scale[0], shift[0]).movedim(-1, 1)
         else:
             scale, shift = (each.repeat_interleave(frames, 0)[:, :, None, None] for each in (scale, shift))
-            h = self.norm2(h) * (1 + scale) + shift
-        h = self.conv2(F.silu(h))
+            h = F.silu(self.norm2(h) * (1 + scale) + shift)
+        h = self.conv2(h)
         return self.temporal(self.skip(x) + h, frames)
 
 

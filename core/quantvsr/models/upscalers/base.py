@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from quantvsr.errors import BadInput
 from quantvsr.models.adapter import VSRAdapter
+from quantvsr.models.placing import PRECISIONS, computing_in
 from quantvsr.models.upscalers.layouts import layout_of
 from quantvsr.quant.geometry import geometry_of
 
@@ -40,6 +41,7 @@ class ImageUpscaler(VSRAdapter):
     ) -> None:
         self.denoiser, self.scheduler = denoiser, scheduler
         self.source, self.device, self.notes = source, device, notes
+        self._precision = torch.float32
         # Noted now: quantizing replaces the layers.
         self._layouts = {
             name: layout_of(name, layer)
@@ -86,8 +88,22 @@ class ImageUpscaler(VSRAdapter):
         self.scheduler.set_timesteps(steps, device=self.device)
         return self.scheduler.timesteps
 
+    @property
+    def computes(self) -> tuple[torch.dtype, ...]:
+        """See `VSRAdapter`."""
+        return tuple(PRECISIONS.values())
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """See `VSRAdapter`; operations that need float32 keep it, autoencoders too."""
+        self._precision = dtype
+
+    def _denoise(self, inputs: dict[str, Any]) -> Tensor:
+        """The denoiser's output, float32."""
+        with computing_in(self._precision, self.device):
+            return self.denoiser(**inputs).float()
+
     def _call(self, calls: list[Call] | None, **inputs: Tensor) -> Tensor:
-        output = self.denoiser(**inputs)
+        output = self._denoise(inputs)
         if calls is not None:
             calls.append((inputs, output))
         return output

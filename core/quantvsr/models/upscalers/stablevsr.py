@@ -118,7 +118,7 @@ class StableVSRAdapter(ImageUpscaler):
                     flow = towards[direction][index - 1 if direction > 0 else index]
                     shown = warp(shown, flow[None])
                 inputs |= self._guide(inputs, shown)
-                predicted = self.denoiser(**inputs)
+                predicted = self._denoise(inputs)
                 step_calls[index] = (inputs, predicted)
                 done = self.scheduler.step(predicted, timestep, latents[index])
                 latents[index] = done.prev_sample

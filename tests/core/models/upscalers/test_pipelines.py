@@ -69,6 +69,19 @@ def clip(channels: int) -> tuple[Tensor, Tensor]:
     return lq, torch.cat([first, torch.randn(channels - 3, SIDE, SIDE, generator=generator)])
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_half_type_changes_the_picture_a_little(x4: Path) -> None:
+    adapter = open_model(x4)
+    lq, noise = clip(adapter.noise_channels)
+    exact = adapter.upscale_window(lq, noise, 2)
+    adapter.compute_in(torch.bfloat16)
+    half = adapter.upscale_window(lq, noise, 2)
+    assert half.dtype == torch.float32
+    assert 0 < float((half - exact).abs().mean()) < 0.02
+    with pytest.raises(BadInput, match="does not compute in float64"):
+        open_model("bundled").compute_in(torch.float64)
+
+
 # Of NumPy, about a line in the library's schedulers.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("guidance", [1.0, 9.0])
