@@ -16,7 +16,7 @@ from folders import REPOSITORY
 ENGINE = REPOSITORY / "core" / "quantvsr"
 APP = REPOSITORY / "quantvsr_gui"
 QT = {"PySide6", "PySide2", "PyQt5", "PyQt6", "shiboken6", "qtpy", "pyqtgraph", "quantvsr_gui"}
-HEAVY = {"torch", "diffusers", "transformers", "cv2", "av", "matplotlib", "scipy"}
+HEAVY = {"torch", "diffusers", "transformers", "cv2", "av", "matplotlib", "scipy", "numba", "llvmlite"}
 TESTS_ONLY = {"pytest", "hypothesis", "skimage", "scipy"}
 
 
@@ -136,7 +136,7 @@ def test_every_import_of_the_program_is_a_declared_dependency() -> None:
     declared = {"torch", "diffusers", "numpy", "cv2", "av", "safetensors", "rich", "PIL", "matplotlib"}
     declared |= {"PySide6", "pyqtgraph", "quantvsr", "quantvsr_gui"}
     for path in [*files(ENGINE), *files(APP), REPOSITORY / "main.py"]:
-        # Triton comes with torch's CUDA wheels; its backend is left out where it is missing.
-        optional = {"triton"} if path.is_relative_to(ENGINE / "runtime") else set()
+        # Triton comes with torch's CUDA wheels, llvmlite with numba; what needs them is left out without.
+        optional = {"triton", "numba", "llvmlite"} if path.is_relative_to(ENGINE / "runtime") else set()
         foreign = roots(imported(path)) - set(sys.stdlib_module_names) - declared - optional
         assert not foreign, f"{path} imports {foreign}"

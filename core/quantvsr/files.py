@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,3 +157,18 @@ def read_json(path: str | os.PathLike[str]) -> object:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         text = f"{file} is not a readable JSON file ({error}); delete it or write it again."
         raise BadInput(text) from error
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: checkpoints, compiled kernels.
+
+    `QUANTVSR_CACHE` overrules the system's place.
+    """
+    given = os.environ.get("QUANTVSR_CACHE")
+    if given:
+        return Path(given).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "quantvsr"
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "quantvsr" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quantvsr"

@@ -71,6 +71,21 @@ class Backend(ABC):
             carrier: Type of the activations, one of `carriers`.
         """
 
+    def finish(self, model: nn.Module, carrier: torch.dtype) -> str | None:
+        """Make faster, in place, what this backend can of a model besides its quantized layers.
+
+        Called once, after all layers were prepared and some of them by this backend, where the carrier is not
+        float32.
+
+        Args:
+            model: The rest of it is of the carrier.
+            carrier: Type of the activations.
+
+        Returns:
+            One sentence where something that should work failed its test and was left as it is.
+        """
+        return None
+
     def tolerance(self, carrier: torch.dtype) -> float:
         """Largest median error of outputs in the self-test, relative to their root mean square."""
         return 1e-3 if carrier == torch.float32 else 5e-2

@@ -77,8 +77,15 @@ class Encoder(nn.Module):
         # On two dimensions: torch takes a slower way for more.
         return F.linear(rows.view(-1, rows.shape[-1]), self.directions).view(*rows.shape[:-1], -1)
 
-    def values(self, rows: Tensor, features: Tensor | None) -> Tensor:
-        """What is to be coded, (..., C), contiguous float32 of its own, from rows (..., C) of the carrier."""
+    def raw(self, rows: Tensor, features: Tensor | None) -> Tensor:
+        """What is to be coded but for factors and offsets of the channels, of the carrier, (positions, C).
+
+        May be `rows` itself.
+
+        Args:
+            rows: (..., C) of the carrier, contiguous.
+            features: What `features` returned for them.
+        """
         flat = rows.view(-1, rows.shape[-1])
         found = flat if self.before is None else flat * self.before
         if self.matrix is not None:
@@ -90,7 +97,12 @@ class Encoder(nn.Module):
             assert features is not None
             found = found.clone() if found is flat else found
             found.addmm_(features.view(len(flat), -1), self.back, alpha=-1)
-        found = found.to(torch.float32, copy=found is flat)
+        return found
+
+    def values(self, rows: Tensor, features: Tensor | None) -> Tensor:
+        """What is to be coded, (..., C), contiguous float32 of its own, from rows (..., C) of the carrier."""
+        found = self.raw(rows, features)
+        found = found.to(torch.float32, copy=found.data_ptr() == rows.data_ptr())
         if self.after is not None:
             found.mul_(self.after)
         if self.offset is not None:
@@ -126,14 +138,18 @@ class Encoder(nn.Module):
     def _dynamic(self, values: Tensor, part: int, over: Sequence[int], padded: bool) -> tuple[Tensor, Tensor]:
         lo, hi = _bounds(values, over)
         if self.check_finite and not bool((hi - lo).isfinite().all()):
-            raise BadInput(
-                f"The input of layer {self.name or '(unnamed)'} holds NaN or infinite values; "
-                "check the source clip and run the full-precision model in float32."
-            )
+            raise self.not_finite()
         if padded:
             border = self.border_of(part)
             lo, hi = lo.clamp(max=border.amin()), hi.clamp(min=border.amax())
         return lo, hi
+
+    def not_finite(self) -> BadInput:
+        """The error for NaN and infinity."""
+        return BadInput(
+            f"The input of layer {self.name or '(unnamed)'} holds NaN or infinite values; "
+            "check the source clip and run the full-precision model in float32."
+        )
 
     def split(self, values: Tensor) -> list[Tensor]:
         """Values part by part, each contiguous."""

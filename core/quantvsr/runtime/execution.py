@@ -77,7 +77,7 @@ def accelerate(
     usable = candidates(backend, device)
     kind = next((each for each in usable[0].carriers(device) if each in carriers), torch.float32)
     titles: dict[str, str] = {}
-    integer = False
+    used: dict[str, Backend] = {}
     notices: list[str] = []
     for names in _names(model):
         # One by one: what a layer held in full precision is freed before the next one is prepared.
@@ -85,13 +85,15 @@ def accelerate(
         assert isinstance(layer, DualBranchLayer)
         chosen, prepared = _prepare(layer, usable, kind, device, notices)
         titles[names[0]] = chosen.title
-        integer = integer or chosen.integer
+        used[chosen.title] = chosen
         for name in names:
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, prepared)
         del layer
+    integer = any(each.integer for each in used.values())
     if integer and kind != torch.float32:
         cast_around_layers(model, kind, (PreparedLayer, DualBranchLayer))
+        notices += [notice for each in used.values() if (notice := each.finish(model, kind)) is not None]
     found = Execution(titles, kind if integer else torch.float32, tuple(dict.fromkeys(notices)))
     for notice in found.notices:
         warn(notice)
@@ -133,7 +135,8 @@ def _fault(
     """What is wrong with a backend's execution of this kind of layer; None when nothing is."""
     geometry = layer.geometry
     shape = (geometry.kernel, geometry.stride, geometry.padding, geometry.dilation, geometry.groups)
-    shape = (geometry.kind, *shape, layer.is_shifted, layer.L1.shape[1] > 0)
+    # Kernels for many features need more of a GPU's memory than those for few.
+    shape = (geometry.kind, *shape, layer.is_shifted, len(layer.L2).bit_length())
     key = (backend.title, str(device), carrier, layer.config, shape, layer.check_finite)
     if key not in _tested:
         _tested[key] = self_test(backend, layer, carrier, device)

@@ -1,6 +1,7 @@
 """Integer execution on x86 processors through oneDNN's 8-bit products."""
 
 import platform
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -8,9 +9,13 @@ from torch import nn
 from quantvsr.quant.config import LayerQuantConfig
 from quantvsr.quant.layers import DualBranchLayer
 from quantvsr.runtime.backend import Backend
+from quantvsr.runtime.compiled import CompiledNormSilu, CompiledPasses, missing
+from quantvsr.runtime.encoding import Encoder
 from quantvsr.runtime.integer_weight import fits
+from quantvsr.runtime.norms import NormSilu
 from quantvsr.runtime.onednn_convolution import OneDnnConvolution
 from quantvsr.runtime.onednn_linear import OneDnnLinear
+from quantvsr.runtime.passes import Passes
 from quantvsr.runtime.planar import Planar, is_pointwise, planar
 
 _SATURATION = 2**15 - 1
@@ -50,10 +55,11 @@ _KNOWN = {
 
 
 class OneDnnBackend(Backend):
-    """Codes in 8 bits, sums in 32, on the processor."""
+    """Codes in 8 bits, sums in 32, on the processor; the passes around products are compiled by numba."""
 
     key = "onednn"
     title = "integer, oneDNN int8"
+    passes: Callable[[Encoder, torch.dtype], Passes] = CompiledPasses
 
     def unavailable(self, device: torch.device) -> str | None:
         """See `Backend`."""
@@ -65,7 +71,10 @@ class OneDnnBackend(Backend):
             return "this build of torch has no oneDNN"
         if not _supports("avx2"):
             return "it needs AVX2"
-        return None
+        return self._missing()
+
+    def _missing(self) -> str | None:
+        return missing()
 
     def carriers(self, device: torch.device) -> tuple[torch.dtype, ...]:
         """Bfloat16 where the processor multiplies it: twice as fast there as float32, by measurement."""
@@ -99,10 +108,31 @@ class OneDnnBackend(Backend):
     def prepare(self, layer: DualBranchLayer, carrier: torch.dtype) -> nn.Module:
         """See `Backend`."""
         if is_pointwise(layer.geometry):
-            return OneDnnLinear(layer, carrier, self.title)
+            return OneDnnLinear(layer, carrier, self.title, self.passes)
         plan = _plan(layer)
         assert plan is not None
-        return OneDnnConvolution(layer, carrier, self.title, plan)
+        return OneDnnConvolution(layer, carrier, self.title, self.passes, plan)
+
+    def finish(self, model: nn.Module, carrier: torch.dtype) -> str | None:
+        """See `Backend`."""
+        if self.passes is not CompiledPasses:
+            return None
+        replaced = [name for name, module in model.named_modules() if type(module) is NormSilu]
+        if not replaced:
+            return None
+        x = torch.randn(4, 5, 70, generator=torch.Generator().manual_seed(0)).to(carrier)
+        compiled = CompiledNormSilu()
+        try:
+            found, wanted = compiled(x, x[0, 0], x[0, 1], 2), NormSilu()(x, x[0, 0], x[0, 1], 2)
+            sound = torch.allclose(found.float(), wanted.float(), rtol=2e-2, atol=2e-2)
+        except (RuntimeError, ImportError) as problem:
+            return f"Norms are computed by torch ({str(problem).splitlines()[0]})."
+        if not sound:
+            return "Norms are computed by torch (their compiled form failed its self-test)."
+        for name in replaced:
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, compiled)
+        return None
 
 
 def _plan(layer: DualBranchLayer) -> Planar | None:

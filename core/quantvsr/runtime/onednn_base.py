@@ -14,6 +14,7 @@ from quantvsr.quant.layers import DualBranchLayer
 from quantvsr.runtime.backend import PreparedLayer
 from quantvsr.runtime.encoding import Encoder
 from quantvsr.runtime.integer_weight import IntegerPart, integer_weight
+from quantvsr.runtime.passes import Passes
 
 CHUNK = 8 * 2**20
 """Bytes of float32 values that are coded at once: they stay in the processor's cache."""
@@ -25,8 +26,9 @@ class PackedPart(nn.Module):
     scale: Tensor
     sums: Tensor
     zero_point: Tensor
+    offset: Tensor | None
 
-    def __init__(self, part: IntegerPart, packed: Tensor) -> None:
+    def __init__(self, part: IntegerPart, packed: Tensor, middle: int) -> None:
         super().__init__()
         # Opaque to torch, so no buffer: it can neither be cast nor moved.
         self.packed = packed
@@ -34,12 +36,15 @@ class PackedPart(nn.Module):
         self.register_buffer("sums", part.sums, persistent=False)
         zero_point = torch.zeros(len(part.scale), dtype=torch.int32)
         self.register_buffer("zero_point", zero_point, persistent=False)
+        # What a zero point that all codes have in common adds to a product, taken off.
+        self.register_buffer("offset", -middle * part.sums if middle else None, persistent=False)
 
 
 class OneDnnLayer(PreparedLayer):
     """What linear layers and convolutions share."""
 
     bias: Tensor
+    nothing: Tensor
     first: Tensor | None
     second: Tensor | None
     rest: Tensor | None
@@ -50,6 +55,7 @@ class OneDnnLayer(PreparedLayer):
         carrier: torch.dtype,
         title: str,
         pack: Callable[[IntegerPart], Tensor],
+        passes: Callable[[Encoder, torch.dtype], Passes],
     ) -> None:
         super().__init__(layer, title)
         assert layer.encoded is not None
@@ -63,13 +69,18 @@ class OneDnnLayer(PreparedLayer):
             layer.config.keep_dtype,
         )
         self.encoder = Encoder(layer, carrier)
+        self.passes = passes(self.encoder, carrier)
         weight = integer_weight(layer)
-        self.parts = nn.ModuleList(PackedPart(part, pack(part)) for part in weight.parts)
+        self.parts = nn.ModuleList(PackedPart(part, pack(part), self.passes.middle) for part in weight.parts)
         self._keep("rest", weight.rest)
         self.outputs = len(weight.parts[0].scale)
+        # Several sums, or the additional outputs, want the digits.
+        self.sum_kind = carrier if len(weight.parts) == 1 and weight.rest is None else torch.float32
+        self.product_kind = self.sum_kind if self.passes.middle else torch.float32
         bias = layer.total_bias()
         bias = torch.zeros(layer.geometry.out_channels) if bias is None else bias.detach().float()
         self._keep("bias", self._grown(bias))
+        self._keep("nothing", torch.zeros(self.outputs))
         first, second = layer.encoded.first, layer.encoded.second
         # In the basis "activation" the first operation is the encoder's.
         self._keep("first", None if first is None or layer.basis == "activation" else first.to(carrier))
@@ -86,6 +97,23 @@ class OneDnnLayer(PreparedLayer):
     def _keep(self, name: str, value: Tensor | None) -> None:
         # A copy: the storage may belong to the layer, which is to be freed.
         self.register_buffer(name, None if value is None else value.detach().clone(), persistent=False)
+
+    def _combined(
+        self, product: Tensor, steps: Tensor, part: int, more: Tensor | None, *, taken_off: bool
+    ) -> Tensor:
+        """One part's product (N, T, W, O') with its steps (2, N, W), the bias, and what came before.
+
+        Args:
+            product: Of the codes.
+            steps: Scale and zero point.
+            part: Which one.
+            more: Is added.
+            taken_off: The product is without the zero point's share.
+        """
+        bias = self.nothing if part else self.bias
+        sums = self.nothing if taken_off else self._parts()[part].sums
+        more = None if more is None else more.to(self.sum_kind)
+        return self.passes.combine(product, steps, sums, bias, more, self.sum_kind)
 
     def _corrected(self, rows: Tensor) -> Tensor:
         """From (..., O') to (..., O): what the additional outputs say is added to the others."""

@@ -7,8 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from quantvsr.quant.layers import DualBranchLayer
+from quantvsr.runtime.encoding import Encoder
 from quantvsr.runtime.integer_weight import IntegerPart
 from quantvsr.runtime.onednn_base import CHUNK, OneDnnLayer, PackedPart
+from quantvsr.runtime.passes import Passes
 from quantvsr.runtime.planar import Planar
 
 _CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {2: F.conv2d, 3: F.conv3d}
@@ -22,10 +24,18 @@ class OneDnnConvolution(OneDnnLayer):
         layer: Frozen.
         carrier: Type of the activations.
         title: Of the backend.
+        passes: Makes what computes ranges and codes.
         plan: The convolution as it is executed.
     """
 
-    def __init__(self, layer: DualBranchLayer, carrier: torch.dtype, title: str, plan: Planar) -> None:
+    def __init__(
+        self,
+        layer: DualBranchLayer,
+        carrier: torch.dtype,
+        title: str,
+        passes: Callable[[Encoder, torch.dtype], Passes],
+        plan: Planar,
+    ) -> None:
         config, geometry = layer.config, layer.geometry
         other = config.honour_padding and geometry.padding_mode != "zeros"
         padding = (0,) * plan.dims if other else plan.padding
@@ -48,7 +58,7 @@ class OneDnnConvolution(OneDnnLayer):
                 None,
             )
 
-        super().__init__(layer, carrier, title, pack)
+        super().__init__(layer, carrier, title, pack, passes)
         self.plan, self.groups, self.padding = plan, geometry.groups, padding
         self.pads_before, self.native = other and geometry.pads, native
         self.border = pads and not native
@@ -72,10 +82,8 @@ class OneDnnConvolution(OneDnnLayer):
         rows = self.plan.fold(x.to(self.carrier))
         features = self.encoder.features(rows)
         low_rank = self._low_rank(rows, features)
-        out = self._columns(rows, features) if self.by_position else self._frames(rows, features, low_rank)
-        if self.by_position and low_rank is not None:
-            # A sum of two types takes longer than a conversion and a sum of one.
-            out = out.add_(low_rank.float())
+        add = self._columns if self.by_position else self._frames
+        out = add(rows, features, low_rank)
         y = self.plan.unfold(self._corrected(out).to(kind), x)
         return y[0] if unbatched else y
 
@@ -97,34 +105,28 @@ class OneDnnConvolution(OneDnnLayer):
         """Add the low-bit branch and the bias, frame by frame, to the low-rank branch's output."""
         if out is None:
             out = rows.new_zeros(len(rows), *self._positions(rows), self.outputs)
-        size = 4 * rows[0].numel()
-        chunk = len(rows) if self.granularity == "tensor" else max(1, CHUNK // size)
+        together = self.granularity == "tensor"
+        chunk = len(rows) if together else max(1, CHUNK // (4 * rows[0].numel()))
+        borders = self.padding if self.border else [0] * self.plan.dims
         for start in range(0, len(rows), chunk):
             here = slice(start, start + chunk)
-            values = self.encoder.values(rows[here], None if features is None else features[here])
-            over = range(0 if self.granularity == "tensor" else 1, rows.ndim)
-            for p, (part, piece) in enumerate(zip(self._parts(), self.encoder.split(values), strict=True)):
-                scale, zero_point = self.encoder.steps(piece, p, list(over), padded=self.border_counts)
-                codes = self._codes(piece, scale, zero_point, p).movedim(-1, 1)
-                count = len(piece)
-                scales, zero_points = (
-                    scale.reshape(-1, 1).expand(count, 1),
-                    zero_point.reshape(-1, 1).expand(count, 1),
-                )
+            values = self.passes.values(rows[here], None if features is None else features[here])
+            for p, part in enumerate(self._parts()):
+                coded = self.passes.frames(values, p, borders, padded=self.border_counts, together=together)
+                codes, (scales, zeros) = coded.codes.movedim(-1, 1), coded.steps.flatten(1)
                 constant = self.bias if p == 0 else torch.zeros_like(self.bias)
+                biases = constant.expand(len(scales), -1)
                 if not self.native:
-                    constant = constant - scales * zero_points * part.sums
-                    zero_points = torch.zeros_like(zero_points)
-                biases = constant.expand(count, -1)
-                steps = zip(scales[:, 0].tolist(), zero_points[:, 0].int().tolist(), strict=True)
-                for i, (step, zero) in enumerate(steps):
-                    self._accumulate(
-                        codes[i : i + 1], step, zero, part, biases[i], out[start + i : start + i + 1]
-                    )
+                    biases = torch.addr(constant, scales * zeros, part.sums, alpha=-1)
+                    zeros = torch.zeros_like(zeros)
+                steps = list(zip(scales.tolist(), zeros.int().tolist(), biases, strict=True))
+                for i in range(len(codes)):
+                    at = start + i
+                    self._accumulate(codes[i : i + 1], *steps[0 if together else i], part, out[at : at + 1])
         return out
 
     def _accumulate(
-        self, codes: Tensor, step: float, zero: int, part: PackedPart, bias: Tensor, out: Tensor
+        self, codes: Tensor, step: float, zero: int, bias: Tensor, part: PackedPart, out: Tensor
     ) -> None:
         """Add one frame's integer product to (1, positions'..., O')."""
         plan = self.plan
@@ -154,44 +156,20 @@ class OneDnnConvolution(OneDnnLayer):
             )
             out.add_(found.movedim(1, -1))
 
-    def _columns(self, rows: Tensor, features: Tensor | None) -> Tensor:
-        """Low-bit branch and bias where each column (N', :, W) has a range of its own, float32."""
+    def _columns(self, rows: Tensor, features: Tensor | None, more: Tensor | None) -> Tensor:
+        """Add low-bit branch and bias to `more`, where each column (N', :, W) has a range of its own."""
         plan = self.plan
-        values = self.encoder.values(rows, features)
-        total: Tensor | None = None
-        for p, (part, piece) in enumerate(zip(self._parts(), self.encoder.split(values), strict=True)):
-            scale, zero_point = self.encoder.steps(piece, p, (1, 3), padded=self.border_counts)
-            codes = self._codes(piece, scale, zero_point, p).movedim(-1, 1)
+        values = self.passes.values(rows, features)
+        for p, part in enumerate(self._parts()):
+            coded = self.passes.columns(values, p, self.padding[0], padded=self.border_counts)
             product = torch.ops.onednn.qconv2d_pointwise(
-                codes, 1.0, 0, part.packed, part.scale, part.zero_point, None, list(plan.stride), [0, 0],
-                list(plan.dilation), self.groups, 1.0, 0, torch.float32, "none", [], "",
+                coded.codes.movedim(-1, 1), 1.0, 0, part.packed, part.scale, part.zero_point, part.offset,
+                list(plan.stride), [0, 0], list(plan.dilation), self.groups, 1.0, 0, self.product_kind,
+                "none", [], "",
             ).movedim(1, -1)  # fmt: skip
-            product.addcmul_(zero_point, part.sums, value=-1).mul_(scale)
-            total = product if total is None else total.add_(product)
-        assert total is not None
-        return total.add_(self.bias)
-
-    def _codes(self, values: Tensor, scale: Tensor, zero_point: Tensor, part: int) -> Tensor:
-        """Codes with their border, (N', positions..., C), uint8."""
-        if not self.border:
-            codes = torch.empty(values.shape, dtype=torch.uint8)
-            self.encoder.encode(values, scale, zero_point, codes)
-            return codes
-        sides = zip(values.shape[1:-1], self.padding, strict=True)
-        shape = (len(values), *(side + 2 * p for side, p in sides), values.shape[-1])
-        codes = torch.empty(shape, dtype=torch.uint8)
-        inside = codes
-        border = self.encoder.border_of(part).expand(len(values), *scale.shape[1:-1], -1).clone()
-        line = torch.empty(border.shape, dtype=torch.uint8)
-        self.encoder.encode(border, scale, zero_point, line)
-        for dim, p in enumerate(self.padding, 1):
-            if p:
-                size = shape[dim]
-                codes.narrow(dim, 0, p).copy_(line)
-                codes.narrow(dim, size - p, p).copy_(line)
-                inside = inside.narrow(dim, p, size - 2 * p)
-        self.encoder.encode(values, scale, zero_point, inside)
-        return codes
+            more = self._combined(product, coded.steps, p, more, taken_off=part.offset is not None)
+        assert more is not None
+        return more
 
     def _positions(self, rows: Tensor) -> list[int]:
         plan = self.plan

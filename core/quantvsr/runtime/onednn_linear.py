@@ -1,12 +1,17 @@
 """Linear layers and 1 x 1 convolutions on oneDNN's 8-bit products."""
 
+import math
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from quantvsr.quant.layers import DualBranchLayer
+from quantvsr.runtime.encoding import Encoder
 from quantvsr.runtime.integer_weight import IntegerPart
 from quantvsr.runtime.onednn_base import CHUNK, OneDnnLayer
+from quantvsr.runtime.passes import Passes
 
 _ROWS = 256
 """Fewer rows at once do not pay for the calls."""
@@ -19,13 +24,17 @@ def _pack_linear(part: IntegerPart) -> Tensor:
 class OneDnnLinear(OneDnnLayer):
     """A linear layer, or a 1 x 1 convolution."""
 
-    def __init__(self, layer: DualBranchLayer, carrier: torch.dtype, title: str) -> None:
-        super().__init__(layer, carrier, title, _pack_linear)
-        thin = [] if self.second is None else [self.second.flatten(1).T.float()]
-        # Features, zero points of the parts, and the constant one, in a single product with their weights.
-        sums = [part.sums for part in self._parts()]
-        self._keep("second", torch.cat([*thin, torch.stack([*sums, self.bias])]))
-        self._keep("first", None if self.first is None else self.first.flatten(1))
+    def __init__(
+        self,
+        layer: DualBranchLayer,
+        carrier: torch.dtype,
+        title: str,
+        passes: Callable[[Encoder, torch.dtype], Passes],
+    ) -> None:
+        super().__init__(layer, carrier, title, _pack_linear, passes)
+        for name in ("first", "second"):
+            weight = getattr(self, name)
+            self._keep(name, None if weight is None else weight.flatten(1))
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -52,30 +61,37 @@ class OneDnnLinear(OneDnnLayer):
         return found.view(*rows.shape[:-1], -1)
 
     def _rows(self, rows: Tensor) -> Tensor:
-        """From (..., C) to (..., O), float32."""
-        assert self.second is not None
+        """From (..., C) to (..., O), float32 or the carrier."""
+        count = rows[..., 0].numel()
         features = self.encoder.features(rows)
-        values = self.encoder.values(rows, features)
+        values = self.passes.values(rows, features)
         if features is None and self.first is not None:
             features = F.linear(rows, self.first)
-        count = values[..., 0].numel()
-        over = {"token": (-1,), "frame": tuple(range(1, rows.ndim)), "tensor": tuple(range(rows.ndim))}
-        columns = [] if features is None else [features.reshape(count, -1).float()]
-        total: Tensor | None = None
-        for p, (part, piece) in enumerate(zip(self._parts(), self.encoder.split(values), strict=True)):
-            dims = [d % rows.ndim for d in over[self.granularity]] if rows.ndim > 1 else [0]
-            scale, zero_point = self.encoder.steps(piece, p, dims, padded=False)
-            codes = torch.empty(piece.shape, dtype=torch.uint8)
-            self.encoder.encode(piece, scale, zero_point, codes)
+        total = None
+        if self.second is not None:
+            assert features is not None
+            total = F.linear(features.view(count, -1), self.second)
+        by_token = self.granularity == "token"
+        # Tokens are columns of one row each; else each group is a column of all its rows.
+        groups = 1 if self.granularity == "tensor" or rows.ndim == 1 else len(rows)
+        shape = (1, 1, count) if by_token else (groups, count // groups, 1)
+        each = count // groups
+        # Short lines: the work is divided by lines.
+        values = values.view(
+            *(shape if by_token else (groups, each // math.gcd(each, 64), -1)), rows.shape[-1]
+        )
+        for p, part in enumerate(self._parts()):
+            if by_token:
+                coded = self.passes.columns(values, p, 0, padded=False)
+            else:
+                coded = self.passes.frames(values, p, (0, 0), padded=False)
+            offset, kind = (part.offset, self.product_kind) if by_token else (None, torch.float32)
             product = torch.ops.onednn.qlinear_pointwise(
-                codes.view(count, -1), 1.0, 0, part.packed, part.scale, part.zero_point, None,
-                1.0, 0, torch.float32, "none", [], "",
+                coded.codes.view(count, -1), 1.0, 0, part.packed, part.scale, part.zero_point, offset,
+                1.0, 0, kind, "none", [], "",
             )  # fmt: skip
-            steps = scale.expand(*piece.shape[:-1], 1).reshape(count, 1)
-            product.mul_(steps)
-            columns.append((zero_point * scale).neg_().expand(*piece.shape[:-1], 1).reshape(count, 1))
-            total = product if total is None else total.add_(product)
+            total = None if total is None else total.view(*shape, -1)
+            product, taken_off = product.view(*shape, -1), offset is not None
+            total = self._combined(product, coded.steps, p, total, taken_off=taken_off)
         assert total is not None
-        columns.append(total.new_ones(count, 1))
-        total.addmm_(torch.cat(columns, 1), self.second)
         return self._corrected(total.view(*rows.shape[:-1], self.outputs))

@@ -13,6 +13,7 @@ _BUILT_IN = (
     "quantvsr.runtime.triton_int8",
     "quantvsr.runtime.int_mm",
     "quantvsr.runtime.onednn",
+    "quantvsr.runtime.onednn_plain",
     "quantvsr.runtime.simulated",
 )
 AUTO = "auto"
@@ -50,11 +51,13 @@ def candidates(name: str, device: torch.device) -> list[Backend]:
     name = wanted(name)
     if name == AUTO:
         return available(device)
-    chosen = next((backend for backend in known if backend.key == name), None)
-    if chosen is None:
-        keys = ", ".join((AUTO, *(backend.key for backend in known)))
+    # Of one key there may be several, best first.
+    chosen = [backend for backend in known if backend.key == name]
+    if not chosen:
+        keys = ", ".join((AUTO, *dict.fromkeys(backend.key for backend in known)))
         raise BadInput(f"There is no backend '{name}'; choose one of {keys}.")
-    reason = chosen.unavailable(device)
-    if reason is not None:
-        raise BadInput(f"The backend '{name}' cannot be used on {device}: {reason}; choose auto.")
-    return [chosen] if chosen is known[-1] else [chosen, known[-1]]
+    reasons = [backend.unavailable(device) for backend in chosen]
+    usable = [backend for backend, reason in zip(chosen, reasons, strict=True) if reason is None]
+    if not usable:
+        raise BadInput(f"The backend '{name}' cannot be used on {device}: {reasons[-1]}; choose auto.")
+    return usable if usable[-1] is known[-1] else [*usable, known[-1]]

@@ -8,7 +8,8 @@ from quantvsr.errors import BadInput
 from quantvsr.quant import activations
 from quantvsr.quant.config import LayerQuantConfig, default, reference
 from quantvsr.quant.layers import DualBranchLayer
-from quantvsr.runtime import onednn, onednn_convolution, onednn_linear
+from quantvsr.runtime import onednn, onednn_convolution, onednn_linear, onednn_plain
+from quantvsr.runtime.backend import Backend
 from quantvsr.runtime.encoding import Encoder
 from quantvsr.runtime.integer_weight import fits
 from quantvsr.runtime.onednn import BACKEND
@@ -74,9 +75,11 @@ def frozen(kind: str, config: LayerQuantConfig, rank: int = 3) -> tuple[DualBran
 
 
 @torch.no_grad()
-def error(layer: DualBranchLayer, x: Tensor, carrier: torch.dtype = torch.float32) -> float:
+def error(
+    layer: DualBranchLayer, x: Tensor, carrier: torch.dtype = torch.float32, backend: Backend = BACKEND
+) -> float:
     """Distance of the two executions, relative to the simulated output."""
-    found, wanted = BACKEND.prepare(layer, carrier)(x.to(carrier)), layer(x.to(carrier))
+    found, wanted = backend.prepare(layer, carrier)(x.to(carrier)), layer(x.to(carrier))
     assert found.shape == wanted.shape and found.dtype == wanted.dtype
     return float((found.float() - wanted.float()).norm() / wanted.float().norm().clamp(min=1e-12))
 
@@ -94,6 +97,13 @@ def test_same_as_simulated(kind: str, bits: tuple[int, int]) -> None:
     layer, x = frozen(kind, default(*bits))
     if supported(layer):
         assert error(layer, x) < 1e-5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_numba(kind: str) -> None:
+    layer, x = frozen(kind, default())
+    if supported(layer):
+        assert error(layer, x, backend=onednn_plain.BACKEND) < 1e-5
 
 
 CONFIGS = {
@@ -123,13 +133,15 @@ def test_every_setting(kind: str, config: str) -> None:
     assert BACKEND.unsupported(layer) is None
     # In float32 one code of many may fall to the other side of a tie; none does on these inputs.
     assert error(layer, x) < 1e-5
+    assert error(layer, x, backend=onednn_plain.BACKEND) < 1e-5
 
 
 @pytest.mark.parametrize("kind", ["linear", "conv2d", "conv3d, over time"])
 @pytest.mark.parametrize("bits", [4, 8])
 def test_bfloat16_within_its_bound(kind: str, bits: int) -> None:
     layer, x = frozen(kind, default(bits, bits))
-    assert 0 < error(layer, x, torch.bfloat16) < BACKEND.tolerance(torch.bfloat16)
+    for backend in (BACKEND, onednn_plain.BACKEND):
+        assert 0 < error(layer, x, torch.bfloat16, backend) < BACKEND.tolerance(torch.bfloat16)
 
 
 @pytest.mark.parametrize("values", ["constant", "zero", "negative", "positive", "tiny", "outlier"])
@@ -146,6 +158,7 @@ def test_unusual_activations(kind: str, profile: object, values: str) -> None:
         "outlier": torch.cat([x[:1] * 1e4, x[1:]]),
     }
     assert error(layer, made[values]) < 1e-4
+    assert error(layer, made[values], backend=onednn_plain.BACKEND) < 1e-4
 
 
 def test_sums_are_exact() -> None:
@@ -171,8 +184,9 @@ def test_not_a_number_is_refused_with_the_name_of_the_layer() -> None:
         layer, x = frozen(kind, default())
         layer.check_finite = True
         x[..., -1] = torch.nan
-        with pytest.raises(BadInput, match=kind):
-            BACKEND.prepare(layer, torch.float32)(x)
+        for backend in (BACKEND, onednn_plain.BACKEND):
+            with pytest.raises(BadInput, match=kind):
+                backend.prepare(layer, torch.float32)(x)
 
 
 def test_no_positions_at_all() -> None:

@@ -1,12 +1,11 @@
 """Low-bit models ready to run: from a given checkpoint, or from one that is made once and kept."""
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from quantvsr.files import cache_folder
 from quantvsr.hashing import hash_json
 from quantvsr.jobs.options import Bits
 from quantvsr.jobs.settings import MethodSettings
@@ -98,18 +97,6 @@ def watch_values(layers: LayerMap, device: torch.device) -> None:
     out too, only without the layer's name.
     """
     layers.check_finite(device.type == "cpu")
-
-
-def cache_folder() -> Path:
-    """Where checkpoints that were made on the way are kept; `QUANTVSR_CACHE` overrules the system's place."""
-    given = os.environ.get("QUANTVSR_CACHE")
-    if given:
-        return Path(given).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "quantvsr"
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "quantvsr" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quantvsr"
 
 
 def cached_checkpoint(job: MethodSettings, progress: Progress) -> Path:
