@@ -111,6 +111,7 @@ class LayerCard(Card):
         column.addStretch(1)
         self._measured = [self.weights, self.activations, self.spectrum]
         area = QScrollArea()
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
