@@ -24,7 +24,7 @@ class NumberSlider(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(least, most)
         self.slider.setAccessibleName(f"{name}, slider")
-        self.slider.setMinimumWidth(48)
+        self.slider.setMinimumWidth(40)
         self.box = QSpinBox()
         self.box.setRange(least, most)
         self.box.setSuffix(suffix)

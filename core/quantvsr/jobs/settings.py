@@ -33,6 +33,8 @@ METHOD_HELP = (
     "quantvsr+no-bias+rank-32."
 )
 _FOUR = Bits(4, 4)
+RANK_NUMBERS = ("min_rank", "max_rank", "percentile", "extra_bits")
+"""Settings of a method about ranks, as the rank rule calls them too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,13 @@ class MethodSettings(ModelSettings):
         default=None,
         least=0.0,
         most=0.5,
+    )
+    extra_bits: float | None = option(
+        NUMBER,
+        "Bits a weight for all besides the codes, where ranks share a budget; the profile's if left out.",
+        default=None,
+        least=0.0,
+        most=32.0,
     )
     exclude: tuple[str, ...] = option(
         TEXT, "Layers left in full precision, names or patterns with *.", default=(), many=True

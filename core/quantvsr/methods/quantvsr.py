@@ -97,7 +97,10 @@ class QuantVSR(Recipe):
         numbers = cast("dict[str, Any]", dict(given))
         if self.branch == "even":
             return RankSettings(rule="even", **numbers)
-        return (RankSettings.reference if self._as_published else RankSettings)(**numbers)
+        if self._as_published:
+            numbers.pop("extra_bits", None)
+            return RankSettings.reference(**numbers)
+        return RankSettings(**numbers)
 
     def training(self, budget: RefineConfig) -> RefineConfig:
         """The budget; without the bias its updates go to the stage before, so that their number stays."""

@@ -72,8 +72,8 @@ class Recipe:
         """The rank rule.
 
         Args:
-            given: What the user set about ranks (`min_rank`, `max_rank`, `percentile`); of no effect where a
-                method has no ranks to allocate.
+            given: What the user set about ranks (`min_rank`, `max_rank`, `percentile`, `extra_bits`); of no
+                effect where a method has no ranks to allocate, the last also where its ranks share no budget.
         """
         # Not from `allocation`: only this module knows all rules.
         from quantvsr.calibration.ranks import RankSettings

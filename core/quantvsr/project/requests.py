@@ -10,6 +10,7 @@ from quantvsr.jobs.analyze import AnalyzeJob
 from quantvsr.jobs.options import FrameRange, LayerBits, LayerRank
 from quantvsr.jobs.quantize import QuantizeJob
 from quantvsr.jobs.score import ScoreJob
+from quantvsr.jobs.settings import RANK_NUMBERS
 from quantvsr.project.records import RunRecord
 from quantvsr.project.settings import Settings
 
@@ -60,7 +61,7 @@ def score_job(settings: Settings, run: RunRecord) -> ScoreJob:
 
 def _method(settings: Settings) -> dict[str, Any]:
     words = ("model", "device", "seed", "steps", "bits", "preset", "method", "exclude")
-    numbers = ("min_rank", "max_rank", "percentile", "samples", "keep_steps", "crop")
+    numbers = (*RANK_NUMBERS, "samples", "keep_steps", "crop")
     kept = _kept(settings.rank_overrides, settings.exclude)
     apart = _kept(settings.bit_overrides, settings.exclude)
     return {

@@ -61,7 +61,7 @@ class Settings:
         samples: Calibration samples in all; None for the preset's.
         keep_steps: Recorded sampling steps of each window; None for the preset's.
         crop: Edge of recorded windows in LQ pixels; None for the preset's.
-        min_rank, max_rank, percentile: Of the rank rule; None for the profile's.
+        min_rank, max_rank, percentile, extra_bits: Of the rank rule; None for the profile's.
         rank_overrides: Ranks set by hand, by layer.
         bit_overrides: Bits set by hand, by layer.
     """
@@ -81,6 +81,7 @@ class Settings:
     min_rank: int | None = None
     max_rank: int | None = None
     percentile: float | None = None
+    extra_bits: float | None = None
     rank_overrides: Mapping[str, int] = field(default_factory=dict)
     bit_overrides: Mapping[str, Bits] = field(default_factory=dict)
 

@@ -6,6 +6,7 @@ from PySide6.QtGui import QColor
 from quantvsr.errors import BadInput, QuantVSRError
 from quantvsr.jobs import AnalyzeJob
 from quantvsr.jobs.options import Bits
+from quantvsr.jobs.settings import RANK_NUMBERS
 from quantvsr.project.requests import analyze_job
 from quantvsr_gui.pages.base import Context, PageController
 from quantvsr_gui.pages.complexity.analysis import AnalysisControl
@@ -18,9 +19,7 @@ from quantvsr_gui.pages.complexity.table_link import TableLink
 from quantvsr_gui.shell.actions import Action
 from quantvsr_gui.widgets.text import size
 
-_RELEVANT = frozenset(
-    ("method", "bits", "min_rank", "max_rank", "percentile", "rank_overrides", "bit_overrides", "exclude")
-)
+_RELEVANT = frozenset(("method", "bits", *RANK_NUMBERS, "rank_overrides", "bit_overrides", "exclude"))
 _BUDGET = (
     "This method spends ranks where they save most expected error, within a budget of bits.\n"
     "Layers in the red corner count double, those in the blue corner half: the percentile moves the corners."
@@ -95,7 +94,8 @@ class ComplexityController(PageController):
             number.released.connect(edits.end)
         page.weight_bits.valueChanged.connect(lambda value: self._bits_edited(weights=value))
         page.activation_bits.valueChanged.connect(lambda value: self._bits_edited(activations=value))
-        for box in (page.weight_bits, page.activation_bits):
+        page.extra_bits.valueChanged.connect(self._extra_bits_edited)
+        for box in (page.weight_bits, page.activation_bits, page.extra_bits):
             box.editingFinished.connect(edits.end)
         page.reset_button.clicked.connect(edits.reset_all)
         page.scatter.line_dragged.connect(self._line_dragged)
@@ -251,6 +251,8 @@ class ComplexityController(PageController):
         self._filling = True
         page.weight_bits.setValue(plan.choice.bits.weights)
         page.activation_bits.setValue(plan.choice.bits.activations)
+        page.extra_bits.setValue(settings.extra_bits or 0.0)
+        page.extra_bits.setEnabled(settings.extra_bits is not None)
         self._filling = False
         allocates = bool((plan.model.bytes_per_rank > 0).any())
         for part in (page.percentile, page.min_rank, page.max_rank):
@@ -312,6 +314,10 @@ class ComplexityController(PageController):
         if not self._filling:
             self.edits.set_bits(**values)
 
+    def _extra_bits_edited(self, value: float) -> None:
+        if not self._filling:
+            self.edits.set_extra_bits(round(value, 2))
+
     def _show_view(self, number: int) -> None:
         self.page.views.setCurrentIndex(number)
         self.project.set_view("complexity", tab=VIEWS[number][0])
@@ -343,10 +349,9 @@ class ComplexityController(PageController):
         if self.plan is None or shown not in self.plan.measured.index:
             rim = self.page.scatter.rim
             note = f" · {rim} with a value of 0 on the rim" if rim else ""
-            extra = None if self.plan is None else self.plan.choice.ranks.extra_bits
-            budget = "" if extra is None else f" · all ranks share {extra:g} bits a weight"
-            self.page.hover.setText(f"Drag the dashed lines{budget}{note}")
-            self.page.hover.setToolTip(_BUDGET if budget else "")
+            self.page.hover.setText(f"Drag a dashed line to change the percentile{note}")
+            shared = self.plan is not None and self.plan.choice.ranks.extra_bits is not None
+            self.page.hover.setToolTip(_BUDGET if shared else "")
             return
         i = self.plan.measured.index[shown]
         bits = Bits(int(self.plan.weight_bits[i]), int(self.plan.activation_bits[i]))

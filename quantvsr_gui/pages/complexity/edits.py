@@ -54,6 +54,10 @@ class Edits(QObject):
         word = "lowest" if name == "min_rank" else "highest"
         self._change(f"change the {word} rank", **changes)
 
+    def set_extra_bits(self, value: float) -> None:
+        """Set what is spent besides the codes, in bits a weight."""
+        self._change("change the extra bits", extra_bits=value)
+
     def set_bits(self, weights: int | None = None, activations: int | None = None) -> None:
         """Set the bits of all layers."""
         now = self._project.settings.bits

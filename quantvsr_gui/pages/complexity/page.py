@@ -4,6 +4,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
+    QDoubleSpinBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -138,15 +139,25 @@ class ComplexityPage(Page):
             box.setFixedWidth(BOX_WIDTH)
         self.weight_bits.setPrefix("W ")
         self.activation_bits.setPrefix("A ")
+        self.extra_bits = QDoubleSpinBox()
+        self.extra_bits.setRange(0.0, 8.0)
+        self.extra_bits.setSingleStep(0.05)
+        self.extra_bits.setAccessibleName("Extra bits")
+        self.extra_bits.setToolTip(
+            "What may be stored besides the codes, in bits a weight: the low-rank branch, scales, zero points"
+        )
+        self.extra_bits.setFixedWidth(BOX_WIDTH)
+        self.extra_bits.setKeyboardTracking(False)
         self.reset_button = button("Reset all by hand", "link", "Forget all ranks and bits set by hand")
         grid = QGridLayout()
-        grid.setHorizontalSpacing(24)
+        grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(4)
         bits = row(self.weight_bits, self.activation_bits)
         parts = (
             ("Percentile", self.percentile),
             ("Lowest rank", self.min_rank),
             ("Highest rank", self.max_rank),
+            ("Extra bits", self.extra_bits),
             ("Bits", bits),
         )
         for i, (name, part) in enumerate(parts):
@@ -155,7 +166,7 @@ class ComplexityPage(Page):
                 grid.addLayout(part, 1, i)
             else:
                 grid.addWidget(part, 1, i)
-                grid.setColumnStretch(i, 1)
+                grid.setColumnStretch(i, int(isinstance(part, NumberSlider)))
         self.figures = Figures(FIGURES)
         card.body.addLayout(grid)
         card.body.addSpacing(4)

@@ -10,6 +10,7 @@ from quantvsr.calibration.allocation import Allocation, RankSettings
 from quantvsr.calibration.cost import Cost, CostModel
 from quantvsr.calibration.ranks import allocate
 from quantvsr.jobs.options import Bits
+from quantvsr.jobs.settings import RANK_NUMBERS
 from quantvsr.methods import get_method
 from quantvsr.project import Settings
 from quantvsr.quant.config import LayerQuantConfig
@@ -42,7 +43,7 @@ def choice_of(settings: Settings) -> Choice:
         BadInput: They do not go together.
     """
     recipe = get_method(settings.method).recipe
-    given = {name: getattr(settings, name) for name in ("min_rank", "max_rank", "percentile")}
+    given = {name: getattr(settings, name) for name in RANK_NUMBERS}
     ranks = recipe.ranks({name: value for name, value in given.items() if value is not None})
     return Choice(recipe.layer, settings.bits, ranks, settings.rank_overrides, settings.bit_overrides)
 

@@ -86,6 +86,8 @@ def test_ranks_of_the_switches():
     assert get_method("quantvsr").recipe.uniform_rank is None
     assert get_method("quantvsr").recipe.ranks({"max_rank": 12}).max_rank == 12
     assert get_method("quantvsr+published-ranks").recipe.ranks({}).rule == "reference"
+    assert get_method("quantvsr").recipe.ranks({"extra_bits": 1.5}).extra_bits == 1.5
+    assert get_method("quantvsr+published-ranks").recipe.ranks({"extra_bits": 1.5}).extra_bits is None
     assert get_method("quantvsr+published-ranks").recipe.statistics == "reference by layout"
     assert get_method("quantvsr+even-rank").recipe.ranks({}).rule == "even"
     fixed = get_method("svdquant").recipe.ranks({"max_rank": 12})

@@ -22,7 +22,7 @@ from quantvsr.files import atomic_json, make_folder, read_json
 from quantvsr.jobs.analyze import AnalyzeJob, AnalyzeResult
 from quantvsr.jobs.base import plain
 from quantvsr.jobs.presets import budget_of
-from quantvsr.jobs.settings import MethodSettings
+from quantvsr.jobs.settings import RANK_NUMBERS, MethodSettings
 from quantvsr.jobs.work.clips import LearnClip, learn_clips
 from quantvsr.jobs.work.ledger import Ledger
 from quantvsr.jobs.work.machine import choose_device
@@ -240,7 +240,7 @@ def rank_settings(job: MethodSettings) -> RankSettings:
     Raises:
         BadInput: The numbers do not go together.
     """
-    given = {"min_rank": job.min_rank, "max_rank": job.max_rank, "percentile": job.percentile}
+    given = {name: getattr(job, name) for name in RANK_NUMBERS}
     chosen = {name: value for name, value in given.items() if value is not None}
     settings = get_method(job.method).recipe.ranks(chosen)
     return replace(settings, overrides={item.layer: item.rank for item in job.layer_ranks})

@@ -113,6 +113,8 @@ def cached_checkpoint(job: MethodSettings, progress: Progress) -> Path:
         "steps": job.steps,
         "seed": job.seed,
         "device": choose_device(job.device).type,
+        # Only where it is set: checkpoints that were made before stay known.
+        **({} if job.extra_bits is None else {"extra_bits": job.extra_bits}),
     }
     name = f"{Path(job.model).name}-{job.bits}-{job.method}-{job.preset}-{hash_json(settings)[:10]}"
     folder = cache_folder() / "checkpoints" / name

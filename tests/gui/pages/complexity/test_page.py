@@ -372,6 +372,23 @@ def test_excluded_layers_disappear_and_come_back(qtbot, analysed, open_page):
     assert controller.plan.cost.total_bytes == whole
 
 
+def test_the_extra_bits_move_all_ranks_and_the_size(analysed, open_page):
+    controller = open_page(analysed)
+    page, project = controller.page, analysed.project
+    assert page.extra_bits.value() == pytest.approx(0.99)
+    before = controller.plan
+    page.extra_bits.setValue(1.5)
+    assert project.settings.extra_bits == 1.5
+    controller._replan()
+    assert controller.plan.cost.total_bytes > before.cost.total_bytes
+    assert (controller.plan.ranks >= before.ranks).all()
+    assert "--extra-bits 1.5" in controller.job().command()
+    # Ranks of the published rule share no budget.
+    project.change("choose a method", method="quantvsr-reference")
+    controller._replan()
+    assert not page.extra_bits.isEnabled()
+
+
 def test_an_analysis_of_other_settings_is_marked(analysed, open_page):
     controller = open_page(analysed)
     assert controller.page.messages.texts() == []
