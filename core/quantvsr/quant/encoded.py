@@ -27,13 +27,14 @@ class EncodedWeight(nn.Module):
 
     Attributes:
         l1, l2, bias, offset: As given.
-        hat: The weight the codes decode to, all parts, (O, channels, kernel...).
+        hat: The weight the codes decode to, all parts, (O, channels, kernel...); decoded when first asked
+            for, because integer execution never asks.
         first, second: Weights of the two thin operations, see `lowrank.thin_weights`; None at rank 0.
     """
 
     l1: Tensor
     l2: Tensor
-    hat: Tensor
+    _hat: Tensor | None
     first: Tensor | None
     second: Tensor | None
     bias: Tensor | None
@@ -53,17 +54,15 @@ class EncodedWeight(nn.Module):
     ) -> None:
         super().__init__()
         self._parts = len(codes)
-        hats = []
         for i, (code, scale, zero_point) in enumerate(zip(codes, scales, zero_points, strict=True)):
             self._keep(f"codes{i}", code)
             self._keep(f"scale{i}", scale)
             self._keep(f"zero_point{i}", zero_point)
-            hats.append(decode(code.float(), scale, zero_point))
-        hat = hats[0] if len(hats) == 1 else torch.cat(hats, 1)
-        self._keep("hat", hat)
+        self._keep("_hat", None)
         self._keep("l1", l1)
         self._keep("l2", l2)
-        first, second = thin_weights(l1, l2, hat.shape, groups, basis) if len(l2) else (None, None)
+        shape = torch.Size((codes[0].shape[0], sum(code.shape[1] for code in codes), *codes[0].shape[2:]))
+        first, second = thin_weights(l1, l2, shape, groups, basis) if len(l2) else (None, None)
         self._keep("first", first)
         self._keep("second", second)
         self._keep("bias", bias)
@@ -76,6 +75,16 @@ class EncodedWeight(nn.Module):
             # that are equal bit for bit after loading need plain strides.
             value = torch.empty(value.shape, dtype=value.dtype, device=value.device).copy_(value.detach())
         self.register_buffer(name, value, persistent=False)
+
+    @property
+    def hat(self) -> Tensor:
+        """See the class."""
+        if self._hat is None:
+            found = zip(self.codes(), self.scales(), self.zero_points(), strict=True)
+            hats = [decode(code.float(), scale, zero_point) for code, scale, zero_point in found]
+            self._keep("_hat", hats[0] if len(hats) == 1 else torch.cat(hats, 1))
+            assert self._hat is not None
+        return self._hat
 
     def _all(self, name: str) -> tuple[Tensor, ...]:
         return tuple(cast(Tensor, getattr(self, f"{name}{i}")) for i in range(self._parts))
