@@ -1,4 +1,4 @@
-"""A short tour: one sentence for each step, beside its place in the rail."""
+"""A short tour: one sentence for each step, below the steps in the rail."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Asks the engine what a long job will take, once the settings rest."""
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal, SignalInstance
 
 from quantvsr.errors import QuantVSRError
 from quantvsr.jobs import EstimateJob
@@ -77,12 +77,11 @@ class Estimates(QObject):
             self.failed.emit(str(error))
             return
         handle = self._handle = self._engine.submit(asked)
-        handle.succeeded.connect(lambda result: self._end(handle) and self.answered.emit(result))
-        handle.failed.connect(lambda reason: self._end(handle) and self.failed.emit(reason))
+        handle.succeeded.connect(lambda result: self._end(handle, self.answered, result))
+        handle.failed.connect(lambda reason: self._end(handle, self.failed, reason))
 
-    def _end(self, handle: JobHandle) -> bool:
-        """Whether it was the last question; then it is answered."""
-        if handle is not self._handle:
-            return False
-        self._handle = None
-        return True
+    def _end(self, handle: JobHandle, tell: SignalInstance, what: object) -> None:
+        """Pass an answer on, unless something else was asked since."""
+        if handle is self._handle:
+            self._handle = None
+            tell.emit(what)
