@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, QSignalBlocker, Qt, QTimer
 from PySide6.QtWidgets import QComboBox, QFormLayout, QSpinBox, QVBoxLayout, QWidget
 
 from quantvsr.jobs import InfoJob
+from quantvsr.project import Settings
 from quantvsr_gui.engine import Engine, Engines, JobHandle
 from quantvsr_gui.project import ProjectModel
 from quantvsr_gui.widgets.banner import Messages
@@ -33,7 +34,7 @@ class RunningForm(QWidget):
         self.steps.setToolTip(
             "Denoising steps of each window: more take longer. Used by calibration, previews and exports."
         )
-        self.steps.setRange(0, _MOST_STEPS)
+        self.steps.setRange(1, _MOST_STEPS)
         self.steps.setKeyboardTracking(False)
         self.note = label("", "muted", wrap=True)
         form = QFormLayout()
@@ -108,19 +109,23 @@ class RunningControl(QObject):
             for name, title in choices.items():
                 form.device.addItem(title, name)
             form.device.setCurrentIndex(form.device.findData(settings.device))
+        steps = settings.steps or self._own_steps
         with QSignalBlocker(form.steps):
-            own = "" if self._own_steps is None else f" ({self._own_steps})"
-            form.steps.setSpecialValueText(f"The model's own{own}")
-            form.steps.setValue(settings.steps or 0)
-        for part in (form.device, form.steps):
-            part.setEnabled(self._project.is_open)
-        form.note.setText(self._words(settings.device))
+            form.steps.setValue(steps or 1)
+        form.device.setEnabled(self._project.is_open)
+        # The model's own number comes with the look at the model.
+        form.steps.setEnabled(self._project.is_open and steps is not None)
+        form.note.setText(" ".join(self._words(settings)))
 
-    def _words(self, device: str) -> str:
-        if device != AUTO or self._gpus is None:
-            return ""
-        first = next(iter(self._gpus.values()), None)
-        return f"Automatic takes {first or 'the processor: no GPU was found'}."
+    def _words(self, settings: Settings) -> list[str]:
+        """What the choices come to, where that is not plain."""
+        words = []
+        if settings.device == AUTO and self._gpus is not None:
+            first = next(iter(self._gpus.values()), None)
+            words.append(f"Automatic takes {first or 'the processor: no GPU was found'}.")
+        if settings.steps is not None and self._own_steps is not None:
+            words.append(f"The model itself takes {self._own_steps} steps.")
+        return words
 
     # Devices
 
@@ -163,8 +168,8 @@ class RunningControl(QObject):
         self._project.change("choose a device", device=self._form.device.currentData())
 
     def _steps_edited(self, value: int) -> None:
-        if self._project.is_open:
-            self._project.change("change the sampling steps", merge="steps", steps=value or None)
+        wanted = None if value == self._own_steps else value
+        self._project.change("change the sampling steps", merge="steps", steps=wanted)
 
     def _settings_changed(self, names: frozenset[str]) -> None:
         if names & {"device", "steps"}:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from fake_engine import FakeEngine
@@ -76,15 +77,31 @@ def test_the_devices_are_asked_for_once(running: Running) -> None:
 
 
 def test_steps_are_the_models_own_or_a_number(running: Running) -> None:
+    assert not running.form.steps.isEnabled()
     running.control.set_own_steps(4)
-    assert running.form.steps.text() == "The model's own (4)"
+    assert running.form.steps.isEnabled()
+    assert (running.form.steps.text(), running.form.note.text()) == ("4", "")
     running.form.steps.setValue(8)
+    assert (running.form.steps.text(), running.form.note.text()) == ("8", "The model itself takes 4 steps.")
     assert running.project.settings.steps == 8
     running.form.steps.setValue(9)
     # Edits in a row are undone at once.
     running.project.undo_stack.undo()
     assert running.project.settings.steps is None
-    assert running.form.steps.value() == 0
+    assert running.form.steps.value() == 4
+    running.form.steps.setValue(5)
+    running.form.steps.setValue(4)
+    assert running.project.settings.steps is None
+
+
+def test_a_number_is_typed_where_the_box_is_clicked(running: Running, qtbot: QtBot) -> None:
+    running.control.set_own_steps(4)
+    box = running.form.steps
+    running.form.show()
+    qtbot.mouseClick(box.lineEdit(), Qt.MouseButton.LeftButton)
+    qtbot.keyClicks(box.lineEdit(), "0")
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    assert running.project.settings.steps == 40
 
 
 def test_both_are_saved_and_reach_the_jobs(running: Running, tmp_path: Path) -> None:
