@@ -23,7 +23,15 @@ class LogAxis(pg.AxisItem):
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         """The numbers themselves."""
-        return [f"{10**value:.3g}" for value in values]
+        return [_number(10**value) for value in values]
+
+
+def _number(value: float) -> str:
+    """Short: "0.002", "3e-4", "1e5"."""
+    if 0.001 * (1 - 1e-9) <= value < 1e4:
+        return f"{value:.4g}"
+    digits, _, power = f"{value:.1e}".partition("e")
+    return f"{digits.removesuffix('.0')}e{int(power)}"
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:

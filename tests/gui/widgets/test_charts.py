@@ -45,7 +45,8 @@ def test_numbers_are_round(low: float, high: float, most: int, wanted: list[floa
 
 def test_a_log_axis_shows_the_values_themselves(qtbot: QtBot) -> None:
     axis = LogAxis("left")
-    assert axis.tickStrings([-2.0, math.log10(0.5), 3.0], 1.0, 1.0) == ["0.01", "0.5", "1e+03"]
+    values = [-6.0, math.log10(3e-4), -3.0, -2.0, math.log10(0.5), 3.0, 5.0]
+    assert axis.tickStrings(values, 1.0, 1.0) == ["1e-6", "3e-4", "0.001", "0.01", "0.5", "1000", "1e5"]
     ((_, ticks),) = axis.tickValues(-2, 0, 200)
     assert all(b - a >= 22 / 200 * 2 - 1e-9 for a, b in itertools.pairwise(ticks))
     assert axis.tickValues(1, 1, 200) == []
