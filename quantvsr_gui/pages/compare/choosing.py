@@ -10,7 +10,14 @@ from quantvsr_gui.pages.compare.choices import offer, offer_versions
 from quantvsr_gui.pages.compare.page import ComparePage
 from quantvsr_gui.pages.compare.screen import Screen
 from quantvsr_gui.pages.compare.trials import Trial
-from quantvsr_gui.pages.compare.versions import as_slots, first_choice, offered, scene_of, versions_of
+from quantvsr_gui.pages.compare.versions import (
+    as_slots,
+    first_choice,
+    offered,
+    run_version,
+    scene_of,
+    versions_of,
+)
 from quantvsr_gui.project import ProjectModel
 
 
@@ -71,6 +78,24 @@ class Choosing(QObject):
         family.sort(key=lambda slot: not versions[chosen[slot]].trial)
         free = [slot for slot in range(len(self._page.slot_choices)) if slot not in chosen]
         chosen[(family or free or [max(chosen)])[0]] = version
+        self._show()
+
+    def shown_trials(self) -> list[str]:
+        """Ids of the trials that are shown."""
+        versions = self._screen.versions
+        return [each for each in self._screen.chosen.values() if each in versions and versions[each].trial]
+
+    def back_to_run(self, trial: str) -> None:
+        """Show the run in the place of a trial of it; if it is shown already, leave the place empty."""
+        chosen = self._screen.chosen
+        slots = [slot for slot, each in chosen.items() if each == trial]
+        if not slots:
+            return
+        run = run_version(self._screen.versions[trial].run)
+        for slot in slots:
+            chosen.pop(slot)
+            if run not in chosen.values():
+                chosen[slot] = run
         self._show()
 
     def kept(self) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Behaviour of the Compare page: its parts, and what one of them means for the others."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, QTimer
 
 from quantvsr.jobs.base import Job
@@ -15,6 +17,9 @@ from quantvsr_gui.pages.compare.trial_control import Trials
 from quantvsr_gui.pages.compare.versions import cache_folder
 from quantvsr_gui.pages.compare.viewing import Viewing
 from quantvsr_gui.shell.actions import Action
+
+UPDATES = 30
+"""Of a short training of changed layers: some seconds."""
 
 
 class CompareController(PageController):
@@ -74,7 +79,7 @@ class CompareController(PageController):
         self.rendering.finished.connect(self._rendered)
         self.renderer.changed.connect(self._show_frame)
         self.trials.offered.connect(self._offer_trial)
-        self.trials.wanted.connect(self.choosing.show_version)
+        self.trials.made.connect(self.choosing.show_version)
         self.context.theme.changed.connect(self._theme)
         project.opened.connect(self._opened)
         project.settings_changed.connect(self._settings_changed)
@@ -251,15 +256,23 @@ class CompareController(PageController):
     # Changed layers
 
     def _offer_trial(self, text: str) -> None:
-        train = {"With a short training": lambda: self.trials.run(updates=30)}
-        if self.trials.possible:
-            actions = {"Re-render these frames": lambda: self.trials.run(), **train}
-        else:
-            actions = {**train, "Back to the run": self.trials.back}
-        if text:
-            self.view.messages.show_message(text, "info", actions, "trial")
-        else:
+        if not text:
             self.view.messages.clear("trial")
+            return
+        actions: dict[str, Callable[[], object]] = {}
+        if self.trials.possible:
+            actions["Re-render these frames"] = self.trials.run
+        shown = [self.trials.find(each) for each in self.choosing.shown_trials()]
+        if self.trials.possible or not any(trial and trial.job.updates for trial in shown):
+            actions["With a short training"] = lambda: self.trials.run(updates=UPDATES)
+        if shown:
+            actions["Back to the run"] = self.back_to_runs
+        self.view.messages.show_message(text, "info", actions, "trial")
+
+    def back_to_runs(self) -> None:
+        """Show the runs as they are."""
+        for trial in self.choosing.shown_trials():
+            self.choosing.back_to_run(trial)
 
     def _show_trials(self) -> None:
         names = {run.id: run.name for run in self.context.project.finished_runs()}
@@ -269,4 +282,5 @@ class CompareController(PageController):
         trial = self.trials.find(trial_id)
         if trial is not None:
             self.renderer.cancel()
+            self.choosing.back_to_run(trial.id)
             self.trials.delete(trial)

@@ -26,11 +26,11 @@ class Trials(QObject):
 
     Signals:
         offered: A sentence on what could be tried; empty when there is nothing (any more).
-        wanted: A version is to be seen in place of others of its run: the id of a trial or a run.
+        made: The id of a new trial, which is to be seen in place of its run.
     """
 
     offered = Signal(str)
-    wanted = Signal(str)
+    made = Signal(str)
 
     def __init__(
         self,
@@ -110,15 +110,8 @@ class Trials(QObject):
         self._under_way = (run.id, job)
         self._renderer.repack(job, replace(frames, versions=tuple(dict.fromkeys(versions))))
 
-    def back(self) -> None:
-        """Show the runs as they are."""
-        for run in dict.fromkeys(self._runs()):
-            self.wanted.emit(f"run:{run}")
-        self.look()
-
     def delete(self, trial: Trial) -> None:
         """Forget a trial, and remove its checkpoint."""
-        self.wanted.emit(f"run:{trial.run}")
         run = self._project.run(trial.run)
         if run is not None:
             self._keep(run, [each for each in trials_of([run]) if each.id != trial.id])
@@ -143,7 +136,7 @@ class Trials(QObject):
         trial = Trial(run_id, number, job, dict(result), now())
         others = [each for each in kept if each.number != number]
         self._keep(run, [*others, trial], max(highest, number))
-        self.wanted.emit(trial.id)
+        self.made.emit(trial.id)
         self.offered.emit(f"{trial.label(run.name)} is shown: {trial.what()}, {trial.how()}.")
 
     def _rendered(self, job: PreviewJob, result: Mapping[str, Any]) -> None:

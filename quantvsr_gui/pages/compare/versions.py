@@ -57,6 +57,11 @@ def offered(runs: Sequence[RunRecord]) -> tuple[tuple[str, str, str], ...]:
     return tuple((run.id, run.name, checkpoint_of(run)) for run in runs)
 
 
+def run_version(run: str) -> str:
+    """Id of the version that shows a run."""
+    return _RUN + run
+
+
 def versions_of(
     clip: ClipEntry, runs: Sequence[RunRecord], trials: Sequence[Trial] = ()
 ) -> dict[str, Version]:
@@ -73,7 +78,7 @@ def versions_of(
         checkpoint = checkpoint_of(run)
         if not checkpoint:
             continue
-        found.append(Version(_RUN + run.id, run.name, checkpoint, run.id))
+        found.append(Version(run_version(run.id), run.name, checkpoint, run.id))
         found += [
             Version(trial.id, trial.label(run.name), trial.checkpoint, run.id, trial=True)
             for trial in trials

@@ -9,7 +9,8 @@ from PySide6.QtGui import QColor
 
 from quantvsr.preview.store import FrameStore, compress
 from quantvsr_gui.pages.compare.canvas import CompareCanvas
-from quantvsr_gui.pages.compare.difference import GAINS, difference, heat_colours
+from quantvsr_gui.pages.compare.choice import Choice
+from quantvsr_gui.pages.compare.difference import GAINS, difference, heat_colours, legend_colours
 from quantvsr_gui.pages.compare.frames import Frames, Lru, picture_of, pixels_of
 from quantvsr_gui.pages.compare.loupe import value_at
 from quantvsr_gui.pages.compare.place import Place, places
@@ -131,6 +132,53 @@ def test_lightness_of_the_heat_map_only_rises():
     light = colours[:, 2] * 0.2126 + colours[:, 1] * 0.7152 + colours[:, 0] * 0.0722
     assert (np.diff(light) > -0.5).all()  # rounded to bytes
     assert (np.diff(light[::8]) > 2).all()
+
+
+@pytest.mark.parametrize("gain", GAINS)
+@pytest.mark.parametrize("kind", ["absolute", "signed", "heat"])
+def test_the_scale_has_the_colours_of_the_difference(kind, gain):
+    # One picture holds every difference from -255 to 255, in all channels alike.
+    apart = np.arange(-255, 256)
+    a, b = (np.full((1, 511, 4), 255, np.uint8) for _ in range(2))
+    a[0, :, :3] = np.maximum(apart, 0)[:, None]
+    b[0, :, :3] = np.maximum(-apart, 0)[:, None]
+    found = difference(a, b, kind, gain).view(np.uint32)[0, :, 0]
+    level = (
+        np.clip(apart * gain // 2 + 128, 0, 255) if kind == "signed" else np.minimum(abs(apart) * gain, 255)
+    )
+    assert np.array_equal(found, legend_colours(kind)[level])
+
+
+def test_a_difference_is_drawn_with_its_scale(canvas):
+    a, b = bgrx(80, 160, 1), bgrx(80, 160, 2)
+    slot = Slot("a", picture_of(a, "a"), Difference(picture_of(b, "b"), "heat", 4))
+    canvas.set_view(View(mode="single", zoom=0.25))
+    canvas.set_slots({0: slot}, (160, 80))
+    corner = drawn(canvas)[-32:-8, -160:].view(np.uint32)[..., 0]
+    scale = set(legend_colours("heat").tolist())
+    assert len(scale & set(corner.ravel().tolist())) > 60
+    canvas.set_slots({0: Slot("a", picture_of(a, "a"))}, (160, 80))
+    corner = drawn(canvas)[-32:-8, -160:].view(np.uint32)[..., 0]
+    assert not scale & set(corner.ravel().tolist())
+
+
+def test_words_that_do_not_fit_a_choice_end_in_dots(qtbot):
+    choice = Choice("Version", least=4)
+    qtbot.addWidget(choice)
+    choice.addItem("W" * 40)
+    narrow = choice.sizeHint().width()
+    choice.addItem("i")
+    assert choice.sizeHint().width() == narrow
+    choice.resize(narrow, choice.sizeHint().height())
+    whole = pixels_of(choice.grab().toImage())
+    choice.setItemText(0, "W" * 60)
+    # Longer words look no different: they end in the same place.
+    assert np.array_equal(pixels_of(choice.grab().toImage()), whole)
+    choice.show()
+    choice.showPopup()
+    assert choice.view().width() > choice.width()
+    choice.hidePopup()
+    choice.close()
 
 
 # Geometry

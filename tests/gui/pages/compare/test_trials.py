@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtTest import QAbstractItemModelTester
+from PySide6.QtWidgets import QPushButton
 
 from quantvsr.jobs import PreviewJob, QuantizeJob, RepackJob
 from quantvsr.jobs.options import Bits, LayerBits, LayerRank
@@ -91,7 +92,7 @@ def test_a_trained_trial_takes_the_place_of_the_plain_one(page, run):
     assert page.screen.chosen[3] == "trial:w4a4:2"
     assert last(page).job.versions == ("lq", "fp", "gt", str(trained))
     page.renderer.cancel()
-    page.trials.back()
+    page.back_to_runs()
     assert page.screen.chosen[3] == "run:w4a4"
     assert not page.trials.possible  # it is kept: nothing new to try
     page.context.project.change("set ranks", rank_overrides={"a": 32, "b": 8})
@@ -107,6 +108,39 @@ def test_run_and_trials_can_be_shown_beside_each_other(page, run):
     # The same again is no other trial.
     pack(page)
     assert [each.number for each in page.trials.all()] == [1]
+
+
+def test_back_to_the_run_leaves_no_second_one(page, run):
+    _, packed = pack(page)
+    finish(page, packed)
+    page.view.slot_choices[0].setCurrentIndex(page.view.slot_choices[0].findData("run:w4a4"))
+    page.back_to_runs()
+    assert page.screen.chosen == {0: "run:w4a4", 1: "fp", 2: "gt"}
+
+
+def test_deleting_a_trial_that_is_not_shown_changes_nothing_else(page, run):
+    _, packed = pack(page)
+    finish(page, packed)
+    page.view.slot_choices[3].setCurrentIndex(0)
+    before = dict(page.screen.chosen)
+    page.view.trials.delete_button.click()
+    assert page.trials.all() == []
+    assert page.screen.chosen == before
+
+
+def test_what_is_offered_after_a_trial(page, run):
+    def offered():
+        buttons = page.view.messages.findChildren(QPushButton)
+        return {made.text() for made in buttons if made.isVisible()} - {"Dismiss"}
+
+    assert offered() == {"Re-render these frames", "With a short training"}
+    _, packed = pack(page)
+    finish(page, packed)
+    assert offered() == {"With a short training", "Back to the run"}
+    _, packed = pack(page, updates=30)
+    finish(page, packed)
+    assert offered() == {"Back to the run"}
+    assert page.view.messages.texts() == ["W4A4 trial 2 is shown: a rank 16, trained for 30 updates."]
 
 
 def test_trials_are_kept_with_the_project(page, run, qtbot, context, tmp_path):
@@ -157,7 +191,7 @@ def test_a_trial_is_deleted_with_its_files_and_its_number_is_not_given_again(pag
 def test_a_trial_is_shown_from_the_table(page, run):
     _, packed = pack(page)
     finish(page, packed)
-    page.trials.back()
+    page.back_to_runs()
     assert page.screen.chosen[3] == "run:w4a4"
     page.view.trials.show_button.click()
     assert page.screen.chosen[3] == "trial:w4a4:1"
