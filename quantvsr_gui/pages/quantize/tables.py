@@ -26,7 +26,7 @@ RUN_COLUMNS = (
     "Time",
     "Made",
 )
-RUN_WIDTHS = (104, 88, 80, 64, 76, 80, 76, 96, 68, 96, 108, 100)
+RUN_WIDTHS = (104, 84, 80, 64, 72, 76, 76, 96, 84, 96, 104, 100)
 
 
 class RunsModel(RowsModel):
