@@ -82,14 +82,14 @@ def rendered_key(key: str, execution: str) -> str:
 
     Args:
         key: Of `version_key`.
-        execution: What computes them, such as "cpu" or "cpu-onednn-bfloat16"; empty where no model does.
+        execution: What computes them, such as "cpu" or "cpu-oneDNN_int8-bfloat16"; empty where no model does.
     """
     return f"{key}-{execution}" if execution else key
 
 
 def execution_words(folder: str) -> str:
-    """What computed the frames of a folder, for people: "cpu, onednn, bfloat16"; empty where no model did."""
-    return ", ".join(folder.split("-")[2:])
+    """What computed a folder's frames, for people: "cpu, oneDNN int8, bfloat16"; empty where no model did."""
+    return ", ".join(folder.split("-")[2:]).replace("_", " ")
 
 
 def _digest(value: object) -> str:

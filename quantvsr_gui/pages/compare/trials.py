@@ -29,7 +29,7 @@ class Trial:
         made: When, ISO 8601 in UTC.
         clip: The clip that was rendered with it last; empty before.
         start, stop: The frames of it.
-        execution: What computed them: "cpu, onednn, bfloat16".
+        execution: What computed them: "cpu, oneDNN int8, bfloat16".
     """
 
     run: str

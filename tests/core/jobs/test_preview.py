@@ -200,10 +200,11 @@ def test_what_computes_a_frame_is_part_of_its_key(finished, tmp_path):
 def test_device_kind_backend_and_compute_type_decide_a_key(monkeypatch):
     class Backend:
         key = "fast"
+        title = "integer, very-fast int8"
 
         def carriers(self, device):
             return (torch.bfloat16, torch.float32)
 
     monkeypatch.setattr("quantvsr.jobs.work.lowbit.candidates", lambda name, device: [Backend()])
-    assert execution_key(torch.device("cuda", 1), "auto") == "cuda-fast-bfloat16"
+    assert execution_key(torch.device("cuda", 1), "auto") == "cuda-very_fast_int8-bfloat16"
     assert execution_key(torch.device("cuda", 1), None) == "cuda"

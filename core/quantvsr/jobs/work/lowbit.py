@@ -1,5 +1,6 @@
 """Low-bit models ready to run: from a given checkpoint, or from one that is made once and kept."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def execution_key(device: torch.device, backend: str | None) -> str:
         backend: Of a low-bit model, `auto` or a key; None in full precision.
 
     Returns:
-        "cpu", or "cpu-onednn-bfloat16" with the backend's key and the type of its activations.
+        "cpu", or "cpu-oneDNN_int8-bfloat16" with the backend's title and the type of its activations.
 
     Raises:
         BadInput: There is no such backend, or it does not run on the device.
@@ -87,7 +88,9 @@ def execution_key(device: torch.device, backend: str | None) -> str:
         return device.type
     best = candidates(backend, device)[0]
     carrier = str(best.carriers(device)[0]).removeprefix("torch.")
-    return f"{device.type}-{best.key}-{carrier}"
+    # Not its key, which several may share that differ in rounding.
+    title = re.sub(r"[^A-Za-z0-9]+", "_", best.title.removeprefix("integer, "))
+    return f"{device.type}-{title}-{carrier}"
 
 
 def watch_values(layers: LayerMap, device: torch.device) -> None:

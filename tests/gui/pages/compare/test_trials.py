@@ -53,7 +53,7 @@ def pack(page, updates=0):
 def finish(page, packed):
     job = last(page).job
     keys = {version: f"key-{number}" for number, version in enumerate(job.versions)}
-    keys[str(packed)] = "run-0123-cpu-onednn-bfloat16"
+    keys[str(packed)] = "run-0123-cpu-oneDNN_int8-bfloat16"
     last(page).succeed({"rendered": 5, "seconds": 1, "keys": keys, "start": job.start, "stop": job.start + 5})
 
 
@@ -152,7 +152,7 @@ def test_trials_are_kept_with_the_project(page, run, qtbot, context, tmp_path):
     assert trial == page.trials.all()[0]
     assert trial.checkpoint == str(packed)
     assert (trial.clip, trial.start, trial.stop) == (page.screen.clip.path, 0, 5)
-    assert trial.execution == "cpu, onednn, bfloat16"
+    assert trial.execution == "cpu, oneDNN int8, bfloat16"
     assert packed.is_relative_to(tmp_path / "p.qvsr" / "checkpoints" / "w4a4")
     # Opened again, the page shows it as it was left.
     again = build(context)
@@ -164,7 +164,7 @@ def test_trials_are_kept_with_the_project(page, run, qtbot, context, tmp_path):
         "none",
         "7 MB",
         "1–5, clip.mkv",
-        "cpu, onednn, bfloat16",
+        "cpu, oneDNN int8, bfloat16",
     ]
     read.close()
 
