@@ -4,8 +4,8 @@ Parts, all on the processor: `limits` (rates of the machine), `layers` (those of
 (its whole denoiser), `network` (layers of the full-size MGLD-VSR denoiser), `disk` (bytes of checkpoints),
 `clip` (a bundled clip from file to file, each way in a process of its own, with its peak memory), `pictures`
 (how far the pictures of different ways of execution are apart). Contenders of a part run by turns; a time is
-the median over rounds, a ratio the median of the rounds' ratios. Speeds do not depend on the values of weights,
-so that quantized weights are made without training (except those of `clip`).
+the median over rounds, a ratio that of the rounds' ratios. Speeds do not depend on the values of weights:
+quantized ones are made without training (except those of `clip`).
 
 On a machine with a GPU, `benchmarks/runtime_cuda.py` measures its layers.
 """

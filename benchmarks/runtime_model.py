@@ -88,7 +88,9 @@ def step(
     for each in bits:
         add(f"integer W{each}A{each}", *bundled.integer(each))
     macs = sum(macs_of(layer, shape) for layer, shape in _calls(bundled))
-    return show(f"step, {bundled.size}x{bundled.size}", by_turns(contenders, rounds), 2 * macs, limit)
+    return show(
+        f"step, {bundled.size}x{bundled.size}", by_turns(contenders, rounds, twice=True), 2 * macs, limit
+    )
 
 
 def _calls(bundled: Bundled) -> list[tuple[nn.Module, torch.Size]]:
@@ -115,7 +117,11 @@ def sizes(bits: Sequence[int], bundled: Bundled, checkpoint: Path) -> dict[str, 
     """Bytes at rest of the layers that get quantized."""
     found: dict[str, int] = {}
     for each in bits:
-        layers = bundled.simulated(each)[1].values()
+        adapter = open_model("bundled")
+        made = quantize_model(
+            adapter.denoiser, default(each, each), bundled.ranks, adapter.default_exclude, seed=0
+        )
+        layers = made.values()
         found.setdefault("fp32", sum(layer.bytes_fp32() for layer in layers))
         found[f"W{each}A{each}"] = sum(sum(layer.bytes_at_rest().values()) for layer in layers)
     found[f"file {checkpoint.name}"] = checkpoint.stat().st_size

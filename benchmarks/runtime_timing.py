@@ -22,11 +22,17 @@ class Clock:
         cls.read = staticmethod(time.thread_time)
 
 
-def by_turns(contenders: Mapping[str, Run], rounds: int) -> Times:
-    """Seconds of each contender in each round, after one round that does not count."""
+def by_turns(contenders: Mapping[str, Run], rounds: int, *, twice: bool = False) -> Times:
+    """Seconds of each contender in each round, after one round that does not count.
+
+    With `twice` each runs two times per turn, of which the second counts: what ran before it is then itself, as
+    in use, and not the one before, whose memory may be elsewhere.
+    """
     times: Times = {name: [] for name in contenders}
     for number in range(rounds + 1):
         for name, run in contenders.items():
+            if twice and number:
+                run()
             began = Clock.read()
             run()
             if number:
