@@ -4,7 +4,7 @@ docs/metrics.md lists them with their conventions and licences.
 """
 
 # Each registers itself; the order is that of tables.
-from quantvsr.metrics import psnr, ssim, gmsd, haarpsi, warp, flicker  # noqa: F401  # isort: skip
+from quantvsr.metrics import psnr, ssim, gmsd, haarpsi, niqe, warp, flicker  # noqa: F401  # isort: skip
 from quantvsr.metrics import warp_paper, learned, layer_snr  # noqa: F401  # isort: skip
 from quantvsr.metrics.frames import Picture, luma
 from quantvsr.metrics.measure import Comparison, Meter, measure

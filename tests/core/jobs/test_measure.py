@@ -48,7 +48,7 @@ def test_figures_are_those_of_the_pictures(clips, tmp_path):
 
 def test_a_clip_alone(clips):
     result = run(MeasureJob(clip=clips[0]))
-    assert set(result.values) == {"warp_error", "temporal_difference"}
+    assert set(result.values) == {"niqe", "warp_error", "temporal_difference"}
     assert result.reference is None
 
 
@@ -64,7 +64,7 @@ def test_without_a_reference_what_needs_one_is_left_out(clips):
 def test_different_sizes_are_one_line_and_the_rest_goes_on(clips, tmp_path):
     other = write(tmp_path / "small", frames(height=24, width=28))
     result = run(MeasureJob(clip=clips[0], reference=other))
-    assert set(result.values) == {"warp_error", "temporal_difference"}
+    assert set(result.values) == {"niqe", "warp_error", "temporal_difference"}
     assert len(result.warnings) == 1 and "a is 56x48 and small 28x24" in result.warnings[0]
     assert result.reference is None
 
