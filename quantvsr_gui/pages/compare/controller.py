@@ -108,7 +108,7 @@ class CompareController(PageController):
         self.screen.look_again()
         self._show_all()
         self._rest.start()
-        self.trials.look()
+        self._look_for_changes()
         self.view.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def hidden(self) -> None:
@@ -152,7 +152,7 @@ class CompareController(PageController):
         if names & {"clips", "model", "seed", "steps"}:
             self.choosing.refill()
         if names & {"rank_overrides", "bit_overrides"} and self._visible:
-            self.trials.look()
+            self._look_for_changes()
 
     def _runs_changed(self) -> None:
         self.choosing.refill_if_new()
@@ -164,7 +164,7 @@ class CompareController(PageController):
         self._keep()
         if self._visible:
             self._rest.start()
-            self.trials.look()
+            self._look_for_changes()
 
     def _keep(self) -> None:
         project = self.context.project
@@ -268,6 +268,11 @@ class CompareController(PageController):
         if shown:
             actions["Back to the run"] = self.back_to_runs
         self.view.messages.show_message(text, "info", actions, "trial")
+
+    def _look_for_changes(self) -> None:
+        """Offer what could be tried; what was said of a trial stays while that is shown."""
+        if self.trials.possible or not self.choosing.shown_trials():
+            self.trials.look()
 
     def back_to_runs(self) -> None:
         """Show the runs as they are."""

@@ -137,10 +137,20 @@ def test_what_is_offered_after_a_trial(page, run):
     _, packed = pack(page)
     finish(page, packed)
     assert offered() == {"With a short training", "Back to the run"}
+    # It stays while the trial is shown, whatever else is chosen.
+    page.view.slot_choices[0].setCurrentIndex(page.view.slot_choices[0].findData("bicubic"))
+    assert offered() == {"With a short training", "Back to the run"}
     _, packed = pack(page, updates=30)
     finish(page, packed)
     assert offered() == {"Back to the run"}
     assert page.view.messages.texts() == ["W4A4 trial 2 is shown: a rank 16, trained for 30 updates."]
+
+
+def test_what_was_said_of_a_trial_goes_with_it(page, run):
+    _, packed = pack(page)
+    finish(page, packed)
+    page.back_to_runs()
+    assert page.view.messages.texts() == []
 
 
 def test_trials_are_kept_with_the_project(page, run, qtbot, context, tmp_path):
