@@ -46,7 +46,7 @@ class MeasureResult(Result):
             rows.append(("Reference", str(self.reference)))
         for name, value in self.values.items():
             about = self.metrics[name]
-            shown = "no value (too short, too small or flat)" if value is None else f"{value:.4f} {about['unit']}"
+            shown = "no value (too short, small or flat)" if value is None else f"{value:.4f} {about['unit']}"
             rows.append((about["title"], f"{shown.strip()}  ({_ARROWS[about['direction']]})"))
             if self.explain:
                 told = f"{about['conventions']} Licence: {about['licence']}."
