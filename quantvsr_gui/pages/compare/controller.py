@@ -263,7 +263,8 @@ class CompareController(PageController):
         if self.trials.possible:
             actions["Re-render these frames"] = self.trials.run
         shown = [self.trials.find(each) for each in self.choosing.shown_trials()]
-        if self.trials.possible or not any(trial and trial.job.updates for trial in shown):
+        trained = any(trial and trial.job.updates for trial in shown)
+        if self.trials.trainable and (self.trials.possible or not trained):
             actions["With a short training"] = lambda: self.trials.run(updates=UPDATES)
         if shown:
             actions["Back to the run"] = self.back_to_runs

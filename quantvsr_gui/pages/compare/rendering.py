@@ -107,9 +107,10 @@ class Renderer(QObject):
             return
         assert isinstance(handle.job, RepackJob)
         before, after = handle.job.checkpoint, str(result["checkpoint"])
-        self.repacked.emit(result)
         versions = tuple(after if each == before else each for each in then.versions)
         self._submit(replace(then, versions=versions), self._engines.preview)
+        # After that, so that whoever hears of it finds the frames under way.
+        self.repacked.emit(result)
 
     def _ended(self, handle: JobHandle, reason: str) -> None:
         if handle is not self._handle:

@@ -137,12 +137,18 @@ class Screen:
             return Slot(version.label, picture)
         last = self._last.get(number)
         reason = self.missing(version.id)
+        making = version.source in self.making
         # A trial takes the place of its run: that one's picture stays until the trial's is whole.
-        if reason or last is None or last[0].family != version.family:
+        if (
+            reason
+            or last is None
+            or not (last[0].id == version.id or (last[0].family == version.family and making))
+        ):
             self._last.pop(number, None)
-            return Slot(version.label, reason=reason or (_SOON if version.source in self.making else _ASK))
+            return Slot(version.label, reason=reason or (_SOON if making else _ASK))
         _, frame, before = last
-        note = "being rendered again" if frame == self.frame else f"still frame {frame + 1}"
+        again = "being rendered again" if making else "not rendered yet"
+        note = again if frame == self.frame else f"still frame {frame + 1}"
         return Slot(version.label, before, note=note)
 
     def pixel_text(self, at: tuple[int, int] | None, slots: Mapping[int, Slot]) -> str:

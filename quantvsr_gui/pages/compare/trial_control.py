@@ -69,6 +69,15 @@ class Trials(QObject):
         """Whether there is something new to try."""
         return self._found() is not None
 
+    @property
+    def trainable(self) -> bool:
+        """Whether the calibration samples for a short training are still there."""
+        found, folder = self._found(again=True), self._project.project
+        if found is None or folder is None:
+            return False
+        beside = Path(checkpoint_of(found[0])).parent
+        return _samples(folder.run_folder(found[0].id), folder.folder, beside) is not None
+
     def look(self) -> None:
         """Offer a trial where layers were changed."""
         found = self._found()

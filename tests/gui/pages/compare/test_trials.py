@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from quantvsr.jobs import PreviewJob, QuantizeJob, RepackJob
 from quantvsr.jobs.options import Bits, LayerBits, LayerRank
@@ -110,6 +110,14 @@ def test_run_and_trials_can_be_shown_beside_each_other(page, run):
     assert [each.number for each in page.trials.all()] == [1]
 
 
+def test_the_picture_of_the_run_does_not_pass_for_that_of_a_trial(page, run):
+    pack(page)
+    assert shown(page).note == "being rendered again"
+    page.renderer.cancel()
+    assert shown(page).picture is None
+    assert shown(page).reason.startswith("Not rendered yet")
+
+
 def test_back_to_the_run_leaves_no_second_one(page, run):
     _, packed = pack(page)
     finish(page, packed)
@@ -130,9 +138,14 @@ def test_deleting_a_trial_that_is_not_shown_changes_nothing_else(page, run):
 
 def test_what_is_offered_after_a_trial(page, run):
     def offered():
+        QApplication.processEvents()  # new buttons are shown in their turn
         buttons = page.view.messages.findChildren(QPushButton)
         return {made.text() for made in buttons if made.isVisible()} - {"Dismiss"}
 
+    # A training needs the samples that the run left, which an example does not bring along.
+    assert offered() == {"Re-render these frames"}
+    (Path(run).parent / "work" / "samples").mkdir(parents=True)
+    page.shown()
     assert offered() == {"Re-render these frames", "With a short training"}
     _, packed = pack(page)
     finish(page, packed)
