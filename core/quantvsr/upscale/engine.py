@@ -1,7 +1,8 @@
 """Upscaling whole clips: windows over time, tiles over space, one noise field, bounded memory."""
 
+import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -90,7 +91,7 @@ def upscale_clip(
             a playhead. The others are only looked at, for cuts and the plan of windows, so that the wanted
             ones come out bit for bit as in a run over the whole clip. None takes all.
         total: How many frames will come out, if known, for the progress.
-        progress: Told of each tile; `check` is called before every step.
+        progress: Told, and checked, before every step of every tile.
         report: Filled in while running.
 
     Returns:
@@ -216,7 +217,14 @@ class _Run:
         canvas: list[NDArray[np.float32]] = []
         for number, tile in enumerate(plan.tiles):
             self._tell(window, number, len(plan.tiles))
-            part = self._tile(lq[(slice(None), *tile.slices())], tile)
+            steps = itertools.count()
+
+            def before_step(number: int = number, steps: Iterator[int] = steps) -> None:
+                # A model may take more steps than it was asked for.
+                share = min(next(steps), self.steps - 1) / self.steps
+                self._tell(window, number + share, len(plan.tiles))
+
+            part = self._tile(lq[(slice(None), *tile.slices())], tile, before_step)
             self.report.tiles += 1
             if not np.isfinite(part).all():
                 first, last = window.indices[0], window.indices[-1]
@@ -234,7 +242,9 @@ class _Run:
                 picture[tile.slices(scale)] += enlarged * weights
         return canvas
 
-    def _tile(self, lq: NDArray[np.float32], tile: Tile) -> NDArray[np.float32]:
+    def _tile(
+        self, lq: NDArray[np.float32], tile: Tile, before_step: Callable[[], None]
+    ) -> NDArray[np.float32]:
         """Run the model on one tile: (T, h, w, 3) to (T, scale*h, scale*w, 3)."""
         device = self.adapter.device
         noise = self.noise.crop(tile.y, tile.x, tile.height, tile.width)
@@ -246,7 +256,7 @@ class _Run:
                     torch.from_numpy(np.ascontiguousarray(lq.transpose(0, 3, 1, 2))).to(device),
                     torch.from_numpy(noise).to(device),
                     self.steps,
-                    self.progress.check,
+                    before_step,
                 )
                 result = np.ascontiguousarray(part.float().cpu().permute(0, 2, 3, 1).numpy())
             self.report.model_seconds += time.monotonic() - started
@@ -275,13 +285,14 @@ class _Run:
         self.report.warnings.append(message)
         self.progress.warn(message)
 
-    def _tell(self, window: TemporalWindow, tile: int, tiles: int) -> None:
+    def _tell(self, window: TemporalWindow, done: float, tiles: int) -> None:
+        """Tell how far the clip is when `done` of a window's tiles are."""
         self.progress.check()
-        done = self.computed + self._fresh(window) * tile / tiles
+        frames = self.computed + self._fresh(window) * done / tiles
         message = f"frame {self.first + self.computed + self._fresh(window)}"
         message += f" of {self.first + self.total}" if self.total else ""
-        fraction = min(done / self.total, 1.0) if self.total else 0.0
-        self.progress.report(fraction, message, frame=self.computed, tile=tile, tiles=tiles)
+        fraction = min(frames / self.total, 1.0) if self.total else 0.0
+        self.progress.report(fraction, message, frame=self.computed, tile=int(done), tiles=tiles)
 
     def _fresh(self, window: TemporalWindow) -> int:
         """How many frames of this window come out and were in no earlier one."""

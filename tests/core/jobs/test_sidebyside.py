@@ -41,6 +41,23 @@ def test_four_versions_and_the_same_video_after_a_stop(finished, tmp_path, monke
     assert not (tmp_path / "part.mkv.parts").exists()
 
 
+def test_progress_rises_while_the_models_compute(finished, tmp_path):
+    class Listener(Progress):
+        def __init__(self):
+            super().__init__()
+            self.heard = []
+
+        def report(self, fraction, message="", **payload):
+            self.heard.append(fraction)
+
+    listener = Listener()
+    run(job(finished, tmp_path / "a.mkv", codec="ffv1", steps=4), listener)
+    assert listener.heard == sorted(listener.heard)
+    assert listener.heard[-1] == 1
+    # Two models, two windows of four steps each, and six frames.
+    assert len(set(listener.heard)) > 10
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

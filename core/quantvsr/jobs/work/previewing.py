@@ -10,7 +10,7 @@ from pathlib import Path
 
 from quantvsr.errors import BadInput
 from quantvsr.jobs.preview import PreviewJob, PreviewResult
-from quantvsr.jobs.work.several import Quiet, checked_versions, execution_of, open_version
+from quantvsr.jobs.work.several import Lane, Rising, checked_versions, execution_of, open_version
 from quantvsr.media.reader import ClipReader, open_clip
 from quantvsr.media.times import frame_times
 from quantvsr.media.types import Frame
@@ -92,13 +92,13 @@ def _render(
         progress.report(1.0, "already there", version=version, key=frames.folder.name)
         return 0
     part = range(missing[0], missing[-1] + 1)
-    count = 0
-    with closing(_pictures(job, version, part, stop, progress)) as pictures:
+    count, told = 0, Rising(progress)
+    with closing(_pictures(job, version, part, stop, told)) as pictures:
         for frame in pictures:
             progress.check()
             frames.write(frame.index, frame.rgb)
             count += 1
-            progress.report(
+            told.report(
                 count / len(part),
                 f"frame {frame.index + 1}",
                 version=version,
@@ -135,7 +135,7 @@ def _pictures(job: PreviewJob, version: str, part: range, stop: int, progress: P
             overlap=min(DEFAULT_OVERLAP, side // 4) if job.overlap is None else job.overlap,
             wanted=part,
             total=len(part),
-            progress=Quiet(progress),
+            progress=Lane(progress, [0.0], 0),
         )
 
 

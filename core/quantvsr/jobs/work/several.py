@@ -49,12 +49,12 @@ def open_version(job: VersionsSettings, version: str, progress: Progress) -> VSR
     return adapter
 
 
-class Quiet(Progress):
-    """Passes on a stop or a pause and warnings to another, but no reports."""
+class Rising(Progress):
+    """Passes all on to another progress; the part that is done never goes back."""
 
     def __init__(self, other: Progress) -> None:
         super().__init__()
-        self._other = other
+        self._other, self._most = other, 0.0
 
     def check(self) -> None:
         """See `Progress.check`."""
@@ -63,3 +63,35 @@ class Quiet(Progress):
     def warn(self, message: str) -> None:
         """See `Progress.warn`."""
         self._other.warn(message)
+
+    def report(self, fraction: float, message: str = "", **payload: object) -> None:
+        """See `Progress.report`."""
+        self._most = max(self._most, fraction)
+        self._other.report(self._most, message, **payload)
+
+
+class Lane(Progress):
+    """One of several progresses that go on side by side; the other one hears their mean.
+
+    Args:
+        other: Hears it.
+        lanes: How far each is; the same list for all.
+        place: Of this one.
+    """
+
+    def __init__(self, other: Progress, lanes: list[float], place: int) -> None:
+        super().__init__()
+        self._other, self._lanes, self._place = other, lanes, place
+
+    def check(self) -> None:
+        """See `Progress.check`."""
+        self._other.check()
+
+    def warn(self, message: str) -> None:
+        """See `Progress.warn`."""
+        self._other.warn(message)
+
+    def report(self, fraction: float, message: str = "", **payload: object) -> None:
+        """See `Progress.report`."""
+        self._lanes[self._place] = fraction
+        self._other.report(sum(self._lanes) / len(self._lanes), message)

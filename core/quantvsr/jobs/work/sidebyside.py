@@ -17,7 +17,7 @@ from quantvsr.jobs.sidebyside import SideBySideJob, SideBySideResult
 from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece, checked_output, likely_frames
 from quantvsr.jobs.work.scene import SCALE
-from quantvsr.jobs.work.several import Quiet, checked_versions, execution_of, open_version
+from quantvsr.jobs.work.several import Lane, Rising, checked_versions, execution_of, open_version
 from quantvsr.jobs.work.upscaling import run_model
 from quantvsr.media.codecs import CODECS, container_for, find_codec
 from quantvsr.media.parts import PartsFolder
@@ -70,9 +70,18 @@ def write_side_by_side(job: SideBySideJob, progress: Progress) -> SideBySideResu
         with ExitStack() as stack:
             stack.enter_context(writer)
             resumed = writer.finished
+            begun = min(resumed / total, 1.0) if total else 0.0
+            told = Rising(progress.stage("", begun, 1.0))
+            # The models take nearly all of the time, and turns.
+            lanes = [0.0] * len(adapters)
+            heard = {version: Lane(told, lanes, place) for place, version in enumerate(adapters)}
             streams = [
                 stack.enter_context(
-                    closing(_pictures(job, piece, version, adapters.get(version), resumed, progress))
+                    closing(
+                        _pictures(
+                            job, piece, version, adapters.get(version), resumed, heard.get(version, told)
+                        )
+                    )
                 )
                 for version in versions
             ]
@@ -80,9 +89,9 @@ def write_side_by_side(job: SideBySideJob, progress: Progress) -> SideBySideResu
                 progress.check()
                 first = moment[0]
                 writer.write(renderer.render([frame.rgb for frame in moment]), first.time, first.duration)
-                done = writer.frames
-                progress.report(
-                    min(done / total, 1.0) if total else 0.0,
+                done, left = writer.frames, max((total or 0) - resumed, 1)
+                told.report(
+                    min((done - resumed) / left, 1.0) if total else 0.0,
                     f"frame {done}" + (f" of {total}" if total else ""),
                 )
         written = checked_output(target, writer, reader, progress)
@@ -169,7 +178,7 @@ def _pictures(
         if adapter is not None:
             # All models get the same noise and the same tiles.
             yield from run_model(
-                adapter, piece, reader, job.seed, job.steps, Quiet(progress), UpscaleReport(),
+                adapter, piece, reader, job.seed, job.steps, progress, UpscaleReport(),
                 tile=job.tile, overlap=job.overlap, done=done,
             )  # fmt: skip
             return
