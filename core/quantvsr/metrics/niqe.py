@@ -163,8 +163,8 @@ def niqe(plane: Plane) -> float | None:
         "luma on 16-235, which gives other figures), two scales, the second by antialiased bicubic; pixels "
         "right of and below the last whole block are not looked at; mean over frames; `border` pixels left "
         "out on every side first. Blocks without texture, such as black bars, are left out; a frame needs "
-        "two blocks that have some. It knows photographs, not what the frame should show: invented detail "
-        "can lower it. Read it beside the reference clip's own, and compare frames of one size only."
+        "two blocks that have some. It knows photographs, not what the frame should show: wrong detail can "
+        "lower it. Read it beside the reference clip's own; compare frames of one size only."
     ),
 )
 class Niqe(Accumulator):
