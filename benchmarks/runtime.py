@@ -87,7 +87,7 @@ def main() -> None:
         results["limits"] = limits(rounds)
     limit = results["limits"]["int8"] if "limits" in results else None
     if "layers" in given.parts:
-        results["layers"] = layers(bundled, given.bits, rounds, limit)
+        results["layers"] = layers(bundled, given.bits, 1 if given.quick else rounds, limit)
     if "step" in given.parts:
         results["step"] = step(bundled, given.bits, rounds, given.compile, limit)
     if "network" in given.parts and given.shapes.exists():
@@ -96,7 +96,7 @@ def main() -> None:
     if "disk" in given.parts:
         results["disk"] = sizes(given.bits, bundled, given.checkpoint)
     if "clip" in given.parts:
-        results["clip"] = clip(given.checkpoint, 5 if given.quick else 17, 96, 1 if given.quick else 3)
+        results["clip"] = clip(given.checkpoint, 5 if given.quick else 17, 96, given.rounds or 1)
     if "pictures" in given.parts:
         results["pictures"] = pictures(given.checkpoint, given.size or 48)
     results["load_after"] = os.getloadavg() if hasattr(os, "getloadavg") else None

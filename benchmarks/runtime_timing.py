@@ -25,8 +25,8 @@ class Clock:
 def by_turns(contenders: Mapping[str, Run], rounds: int, *, twice: bool = False) -> Times:
     """Seconds of each contender in each round, after one round that does not count.
 
-    With `twice` each runs two times per turn, of which the second counts: what ran before it is then itself, as
-    in use, and not the one before, whose memory may be elsewhere.
+    With `twice` each runs two times per turn, of which the second counts: what ran before it is then itself,
+    as in use, and not another one, whose memory is elsewhere.
     """
     times: Times = {name: [] for name in contenders}
     for number in range(rounds + 1):
