@@ -78,6 +78,7 @@ class CompareController(PageController):
         self.rendering.frame_ready.connect(self._frame_ready)
         self.rendering.finished.connect(self._rendered)
         self.renderer.changed.connect(self._show_frame)
+        self.renderer.not_packed.connect(self._offer_again)
         self.trials.offered.connect(self._offer_trial)
         self.trials.made.connect(self.choosing.show_version)
         self.context.theme.changed.connect(self._theme)
@@ -274,6 +275,14 @@ class CompareController(PageController):
         """Offer what could be tried; what was said of a trial stays while that is shown."""
         if self.trials.possible or not self.choosing.shown_trials():
             self.trials.look()
+
+    def _offer_again(self) -> None:
+        """What was said before a trial that came to nothing."""
+        shown = self.choosing.shown_trials()
+        if self.trials.possible or not shown:
+            self.trials.look()
+        else:
+            self.trials.tell(shown[0])
 
     def back_to_runs(self) -> None:
         """Show the runs as they are."""

@@ -165,6 +165,7 @@ class RenderControl(QObject):
         if self.renderer.handle is not self._shown and busy:
             repacking = self.renderer.handle is not None and isinstance(self.renderer.handle.job, RepackJob)
             page.status.setText("packing the changed layers" if repacking else "starting")
+            page.messages.clear("render")
         self._shown = self.renderer.handle
         page.progress.setVisible(busy)
         page.cancel_button.setVisible(busy)

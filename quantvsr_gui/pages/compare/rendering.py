@@ -18,6 +18,7 @@ class Renderer(QObject):
         frame_ready: (key, frame): a frame lies in the cache.
         progressed: (fraction, message).
         repacked: The result of re-packing; frames follow.
+        not_packed: Re-packing failed or was given up.
         finished: The job that rendered, and its result.
         failed: One sentence.
         changed: It began or ended.
@@ -26,6 +27,7 @@ class Renderer(QObject):
     frame_ready = Signal(str, int)
     progressed = Signal(float, str)
     repacked = Signal(dict)
+    not_packed = Signal()
     finished = Signal(object, dict)
     failed = Signal(str)
     changed = Signal()
@@ -35,6 +37,8 @@ class Renderer(QObject):
         self._engines = engines
         self._handle: JobHandle | None = None
         self._next: PreviewJob | None = None
+        # What the engine's crash ended, and what follows it: it may be started again from elsewhere.
+        self._crashed: tuple[JobHandle, PreviewJob | None] | None = None
 
     @property
     def busy(self) -> bool:
@@ -75,17 +79,27 @@ class Renderer(QObject):
 
     def cancel(self) -> None:
         """Give up what is under way; no signal but `changed` follows."""
-        handle, self._handle, self._next = self._handle, None, None
+        handle, self._handle, self._next, self._crashed = self._handle, None, None, None
         if handle is not None:
             handle.cancel()
-            self.changed.emit()
+            self._tell_end(handle)
 
     def _submit(self, job: Job, engine: Engine) -> None:
         handle = self._handle = engine.submit(job)
+        handle.started.connect(lambda: self._started(handle))
         handle.progressed.connect(lambda *told: self._report(handle, *told))
         handle.succeeded.connect(lambda result: self._done(handle, result))
         handle.failed.connect(lambda reason: self._ended(handle, reason))
         handle.cancelled.connect(lambda: self._ended(handle, ""))
+        self.changed.emit()
+
+    def _started(self, handle: JobHandle) -> None:
+        """After a crash: go on with it."""
+        if self._crashed is None or handle is not self._crashed[0]:
+            return
+        then = self._crashed[1]
+        self.cancel()
+        self._handle, self._next = handle, then
         self.changed.emit()
 
     def _report(
@@ -115,7 +129,13 @@ class Renderer(QObject):
     def _ended(self, handle: JobHandle, reason: str) -> None:
         if handle is not self._handle:
             return
+        self._crashed = (handle, self._next) if handle.crashed else None
         self._handle, self._next = None, None
         if reason:
             self.failed.emit(reason)
+        self._tell_end(handle)
+
+    def _tell_end(self, handle: JobHandle) -> None:
         self.changed.emit()
+        if isinstance(handle.job, RepackJob):
+            self.not_packed.emit()

@@ -89,6 +89,15 @@ class Trials(QObject):
         what = names[0] if len(names) == 1 else f"{len(names)} layers"
         self.offered.emit(f"{what} changed since {run.name} was made. See what it does to these frames:")
 
+    def tell(self, trial_id: str) -> None:
+        """Say what a trial that is shown is."""
+        trial = self.find(trial_id)
+        run = None if trial is None else self._project.run(trial.run)
+        if trial is None or run is None:
+            self.offered.emit("")
+            return
+        self.offered.emit(f"{trial.label(run.name)} is shown: {trial.what()}, {trial.how()}.")
+
     def run(self, updates: int = 0) -> None:
         """Pack the changed layers again and render the same frames.
 
@@ -112,12 +121,12 @@ class Trials(QObject):
             samples=_samples(place, folder.folder),
             out=str(place / "trials" / _name((ranks, bits), updates)),
         )
-        self.offered.emit("")
         # The run itself, or an older trial of it, gives way to the new one.
         family = {checkpoint_of(run), *(each.checkpoint for each in self.all() if each.run == run.id)}
         versions = tuple(checkpoint_of(run) if each in family else each for each in frames.versions)
         self._under_way = (run.id, job)
         self._renderer.repack(job, replace(frames, versions=tuple(dict.fromkeys(versions))))
+        self.offered.emit("")
 
     def delete(self, trial: Trial) -> None:
         """Forget a trial, and remove its checkpoint."""
@@ -146,7 +155,7 @@ class Trials(QObject):
         others = [each for each in kept if each.number != number]
         self._keep(run, [*others, trial], max(highest, number))
         self.made.emit(trial.id)
-        self.offered.emit(f"{trial.label(run.name)} is shown: {trial.what()}, {trial.how()}.")
+        self.tell(trial.id)
 
     def _rendered(self, job: PreviewJob, result: Mapping[str, Any]) -> None:
         """Note where trials were rendered."""
@@ -175,14 +184,13 @@ class Trials(QObject):
         self._project.update_run(run.id, extra=extra)
 
     def _found(self, *, again: bool = False) -> tuple[RunRecord, Changes] | None:
-        """A shown run and what changed; with `again`, also what was tried already."""
+        """A shown run and what changed; with `again`, what was tried already if there is nothing new."""
         tried = {(each.run, each.changes) for each in self.all()}
-        for run_id in self._runs():
-            run = self._project.run(run_id)
-            changes = ((), ()) if run is None else changes_since(run, self._project.settings)
-            if run is not None and any(changes) and (again or (run.id, changes) not in tried):
-                return run, changes
-        return None
+        runs = [run for run in map(self._project.run, self._runs()) if run is not None]
+        changed = [(run, changes_since(run, self._project.settings)) for run in runs]
+        able = [(run, changes) for run, changes in changed if any(changes)]
+        new = [(run, changes) for run, changes in able if (run.id, changes) not in tried]
+        return next(iter(new or (able if again else [])), None)
 
 
 def _samples(*folders: Path) -> str | None:

@@ -135,6 +135,8 @@ class ModelController(PageController):
                 "Use the bundled model": lambda: self.choose(BUNDLED),
             }
             self.view.messages.show_message(reason, "alert", actions, "look")
+            # Perhaps for want of the project's GPU: then another device takes its place.
+            self.running.ask()
 
     def _recognised(self, handle: JobHandle, model: str, result: dict[str, Any]) -> None:
         if not self._forget(handle) or not self.context.project.is_open:
@@ -181,8 +183,9 @@ class ModelController(PageController):
         if "exclude" in names:
             self.layers.set_excluded(self.context.project.settings.exclude)
             self._show_sums()
-        if "model" in names and self.context.project.settings.model != self._shown_model:
-            # Undo and redo bring another model back.
+        other = "model" in names and self.context.project.settings.model != self._shown_model
+        if other or ("device" in names and not self._shown_model):
+            # Undo and redo bring another model back; on another device a look may succeed.
             self._look(self.context.project.settings.model)
 
     def _show_sums(self) -> None:

@@ -9,7 +9,7 @@ from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
-from quantvsr.jobs import InspectJob
+from quantvsr.jobs import InfoJob, InspectJob
 from quantvsr.project import RunState
 from quantvsr_gui.pages.base import Context
 from quantvsr_gui.pages.model import build
@@ -217,3 +217,19 @@ def test_the_table_model_keeps_qts_rules(qtbot: QtBot) -> None:
     model.set_excluded(["mid.a"])
     model.set_rows(rows[:1])
     model.set_rows([])
+
+
+def test_without_the_projects_gpu_the_model_is_looked_at_elsewhere(controller: ModelController) -> None:
+    submitted = controller.context.engines.preview.submitted  # type: ignore[attr-defined]
+    controller.context.project.change("choose a device", device="cuda:0")
+    assert submitted[-1].job.device == "cuda:0"
+    submitted[-1].fail("The device 'cuda:0' cannot be used here; choose auto or cpu.")
+    # Which devices there are is asked then, not only once a model is open.
+    assert isinstance(submitted[-1].job, InfoJob)
+    submitted[-1].succeed({"gpus": []})
+    assert controller.context.project.settings.device == "auto"
+    assert submitted[-1].job == InspectJob(device="auto")
+    reply(controller, answer())
+    assert controller.view.messages.texts() == [
+        "The GPU cuda:0 of this project is not there; the processor is used instead."
+    ]

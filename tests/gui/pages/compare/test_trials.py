@@ -259,3 +259,63 @@ def test_the_table_is_a_proper_model(page, run, qtbot):
     page.view.trials.delete_button.click()
     assert tester.model() is page.view.trials.model
     assert isinstance(page.context.project, ProjectModel)
+
+
+def test_a_trial_that_was_cancelled_or_failed_is_offered_again(page, run):
+    offer = "a changed since W4A4 was made. See what it does to these frames:"
+    page.trials.run()
+    assert page.view.messages.texts() == []
+    page.view.cancel_button.click()
+    assert page.view.messages.texts() == [offer]
+    page.trials.run()
+    last(page).fail("No space left.")
+    assert sorted(page.view.messages.texts()) == ["No space left.", offer]
+    # Another one in its place is no end of trying.
+    page.trials.run()
+    page.trials.run(updates=30)
+    assert offer not in page.view.messages.texts()
+    page.renderer.cancel()
+
+
+def test_the_run_that_is_offered_is_the_one_that_is_tried(page, run, add_run):
+    _, packed = pack(page)
+    finish(page, packed)
+    other = add_run("W4A8", layer_ranks=(LayerRank("b", 8),))
+    page.back_to_runs()
+    page.choosing.refill()
+    page.view.slot_choices[0].setCurrentIndex(page.view.slot_choices[0].findData("run:w4a8"))
+    page.view.slot_choices[1].setCurrentIndex(page.view.slot_choices[1].findData("run:w4a4"))
+    page.view.slot_choices[0].setCurrentIndex(page.view.slot_choices[0].findData("run:w4a4"))
+    page.view.slot_choices[1].setCurrentIndex(page.view.slot_choices[1].findData("run:w4a8"))
+    assert page.view.messages.texts()[-1].startswith("a changed since W4A8 was made.")
+    job, _ = pack(page)
+    assert job.checkpoint == other
+    page.renderer.cancel()
+
+
+def test_a_trial_goes_on_after_the_engine_crashed(page, run, qtbot):
+    page.trials.run()
+    handle = last(page)
+    handle.fail("The engine ended.", crashed=True)
+    assert not page.renderer.busy
+    handle.retry()
+    handle.begin()
+    assert page.renderer.busy
+    packed = Path(handle.job.out) / "checkpoint.safetensors"
+    packed.parent.mkdir(parents=True)
+    packed.write_bytes(b"packed")
+    handle.succeed({"checkpoint": str(packed), "bytes_lowbit": 7_000_000})
+    assert page.screen.chosen[3] == "trial:w4a4:1"
+    assert last(page).job.versions[-1] == str(packed)
+    page.renderer.cancel()
+
+
+def test_a_training_that_was_cancelled_is_offered_again(page, run):
+    (Path(run).parent / "work" / "samples").mkdir(parents=True)
+    _, packed = pack(page)
+    finish(page, packed)
+    said = page.view.messages.texts()
+    page.trials.run(updates=30)
+    assert page.view.messages.texts() == []
+    page.view.cancel_button.click()
+    assert page.view.messages.texts() == said == ["W4A4 trial 1 is shown: a rank 16, not trained."]
