@@ -573,7 +573,7 @@ class DualBranchLayer(nn.Module):
         elif not self.initialised and not self.is_frozen:
             self.initialise()
         geometry = self.geometry
-        with _no_autocast(x.device.type):
+        with no_autocast(x.device.type):
             if self.encoded is not None:
                 weight, first, second = self.encoded.hat, self.encoded.first, self.encoded.second
                 bias = self.total_bias()
@@ -693,7 +693,8 @@ class DualBranchLayer(nn.Module):
 
 
 @contextlib.contextmanager
-def _no_autocast(device: str) -> Iterator[None]:
+def no_autocast(device: str) -> Iterator[None]:
+    """Compute in the types that tensors have, on a device of this kind."""
     # Scales and zero points need float32: half precision overflows and bfloat16 has eight digits (section
     # 13).
     if not torch.is_autocast_enabled(device):

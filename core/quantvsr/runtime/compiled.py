@@ -60,7 +60,7 @@ def _address(name: str) -> int:
                     llvm.add_symbol(ours, found)
             function = getattr(importlib.import_module(f"{kernels.__name__}.{_module(name)}"), name)
             return basis.compiled(function)
-        except NumbaError as error:
+        except (NumbaError, OSError) as error:
             raise RuntimeError(str(error)) from error
 
 
@@ -103,8 +103,8 @@ class CompiledNormSilu(NormSilu):
     ) -> Tensor:
         """See `NormSilu`; float32 or bfloat16."""
         x, channels = x.contiguous(), x.shape[-1]
-        weight = torch.ones(channels) if weight is None else weight.float()
-        bias = torch.zeros(channels) if bias is None else bias.float()
+        weight = torch.ones(channels) if weight is None else weight.float().contiguous()
+        bias = torch.zeros(channels) if bias is None else bias.float().contiguous()
         each = frames or len(x)
         shape = x.shape if frames is None else (len(x) // frames, frames + 2, *x.shape[1:])
         found, pieces = torch.empty(shape, dtype=x.dtype), pieces_for(x.numel())

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantvsr.quant.layers import DualBranchLayer
+from quantvsr.quant.layers import DualBranchLayer, no_autocast
 from quantvsr.quant.skip import Skip
 from quantvsr.runtime.backend import Backend, PreparedLayer, no_cuda
 from quantvsr.runtime.bitplanes import RUN, pack_planes, unpack_planes
@@ -115,6 +115,11 @@ class IntMmLayer(PreparedLayer):
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """As `DualBranchLayer.forward`."""
+        # Passes and products here have types of their own.
+        with no_autocast(x.device.type):
+            return self._run(x)
+
+    def _run(self, x: Tensor) -> Tensor:
         kind, geometry = x.dtype, self.geometry
         unbatched = self.dims > 0 and x.ndim == self.dims + 1
         x = (x[None] if unbatched else x).float()

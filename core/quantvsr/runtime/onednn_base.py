@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from quantvsr.quant.layers import DualBranchLayer
+from quantvsr.quant.layers import DualBranchLayer, no_autocast
 from quantvsr.runtime.backend import PreparedLayer
 from quantvsr.runtime.encoding import Encoder
 from quantvsr.runtime.integer_weight import IntegerPart, integer_weight
@@ -85,6 +85,19 @@ class OneDnnLayer(PreparedLayer):
         # In the basis "activation" the first operation is the encoder's.
         self._keep("first", None if first is None or layer.basis == "activation" else first.to(carrier))
         self._keep("second", None if second is None else self._grown(second).to(carrier))
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to (..., I), or to (N, C, positions...) with or without N."""
+        if not x.numel():
+            return self._empty(x)
+        # Passes and products here have types of their own.
+        with no_autocast(x.device.type):
+            return self._run(x)
+
+    def _run(self, x: Tensor) -> Tensor:
+        """The same for what is not empty."""
+        raise NotImplementedError
 
     def _parts(self) -> list[PackedPart]:
         return [part for part in self.parts if isinstance(part, PackedPart)]

@@ -69,11 +69,7 @@ class OneDnnConvolution(OneDnnLayer):
         columns = geometry.dims > 1 and plan.dims == 2 and plan.kernel[1] == 1
         self.by_position = self.granularity == "token" and columns
 
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to (N, C, positions...), with or without N."""
-        if not x.numel():
-            return self._empty(x)
+    def _run(self, x: Tensor) -> Tensor:
         kind = x.dtype if self.keep_dtype else torch.float32
         unbatched = x.ndim == self.geometry.dims + 1
         x = x[None] if unbatched else x

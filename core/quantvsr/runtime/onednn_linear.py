@@ -36,11 +36,7 @@ class OneDnnLinear(OneDnnLayer):
             weight = getattr(self, name)
             self._keep(name, None if weight is None else weight.flatten(1))
 
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to (..., I), or to (N, C, positions...) with or without N."""
-        if not x.numel():
-            return self._empty(x)
+    def _run(self, x: Tensor) -> Tensor:
         dims = self.geometry.dims
         unbatched = dims > 0 and x.ndim == dims + 1
         rows = x[None] if unbatched else x

@@ -1,7 +1,10 @@
 """Compiled kernels: their codes, threads, norms, and what happens without them."""
 
+import errno
 import importlib.util
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -154,6 +157,44 @@ def test_norms_let_through_what_is_no_number() -> None:
     x[0, 0, 3] = torch.nan
     found = CompiledNormSilu()(x, None, None)
     assert found[0, 0].isnan().all() and found[0, 1].isfinite().all()
+
+
+def test_norms_with_weights_that_lie_apart() -> None:
+    x = torch.randn(3, 4, 8)
+    weight, bias = torch.randn(8, 2).unbind(1)
+    found = CompiledNormSilu()(x, weight, bias)
+    assert torch.allclose(found, NormSilu()(x, weight, bias), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("trouble", ["full disk", "no folder", "empty files", "overwritten files"])
+def test_kernels_compile_where_none_can_be_kept(
+    trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from numba.core import caching
+
+    from quantvsr.runtime.kernels import basis, norm
+
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def nowhere(*given: object) -> None:
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(basis.config, "CACHE_DIR", str(tmp_path))
+    if trouble == "full disk":
+        monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
+    elif trouble == "no folder":
+        monkeypatch.setattr(caching.FunctionCache, "__init__", nowhere)
+    else:
+        assert basis.compiled(norm.norm_silu_float32)
+        kept = list(tmp_path.rglob("*.nb[ic]"))
+        assert len(kept) == 2
+        for path in kept:
+            path.write_bytes(b"" if trouble == "empty files" else bytes(100))
+    with warnings.catch_warnings():
+        # numba's remarks about its own internals.
+        warnings.simplefilter("ignore")
+        assert basis.compiled(norm.norm_silu_float32)
 
 
 def test_without_numba_torch_computes(monkeypatch: pytest.MonkeyPatch) -> None:

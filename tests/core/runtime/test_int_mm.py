@@ -50,6 +50,19 @@ def test_the_simulated_result(plain, shape, bits) -> None:
     assert error(plain, shape, default(bits, bits)) < 2e-3
 
 
+@pytest.mark.parametrize("rotation", ["block", "none"])
+def test_automatic_types_change_nothing(rotation: str) -> None:
+    torch.manual_seed(0)
+    layer = DualBranchLayer(nn.Linear(32, 12), default().replace(rotation=rotation))
+    layer.set_rank(5)
+    layer.initialise()
+    layer.mode = "frozen"
+    prepared, x = IntMmLayer(layer, ""), torch.randn(2, 5, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = prepared(x)
+    assert torch.equal(found, prepared(x))
+
+
 @pytest.mark.parametrize("bits", [2, 3, 5, 6, 7])
 def test_all_bit_widths(bits) -> None:
     assert error(nn.Conv2d(20, 12, 3, padding=1), (2, 20, 5, 6), default(bits, bits)) < 2e-3

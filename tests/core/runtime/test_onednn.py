@@ -194,6 +194,18 @@ def test_no_positions_at_all() -> None:
     assert BACKEND.prepare(layer, torch.float32)(x[:0]).shape == (0, 12, 8, 6)
 
 
+@pytest.mark.parametrize("kind", ["linear", "conv2d", "conv3d, over time"])
+@pytest.mark.parametrize("config", [default(), default().replace(rotation="none")], ids=["rotated", "plain"])
+@pytest.mark.parametrize("compute", [torch.bfloat16, torch.float16], ids=str)
+def test_automatic_types_change_nothing(kind: str, config: LayerQuantConfig, compute: torch.dtype) -> None:
+    layer, x = frozen(kind, config)
+    for backend in (BACKEND, onednn_plain.BACKEND):
+        prepared = backend.prepare(layer, torch.float32)
+        with torch.autocast("cpu", compute):
+            found = prepared(x)
+        assert torch.equal(found, prepared(x))
+
+
 @pytest.mark.parametrize("kind", ["linear", "conv2d", "conv2d, 1x1"])
 def test_pieces_give_the_whole(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onednn_convolution, "CHUNK", 1)

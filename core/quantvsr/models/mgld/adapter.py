@@ -68,6 +68,9 @@ class MGLDAdapter(VSRAdapter):
     @property
     def carriers(self) -> tuple[torch.dtype, ...]:
         """See `VSRAdapter`: what lies between layers has the type that the networks compute in."""
+        if self.device.type == "cpu":
+            # Automatic types there give norms float32 inputs, which do not take half weights.
+            return (torch.float32,)
         return tuple(dict.fromkeys((self.precision, torch.float32)))
 
     @property

@@ -4,9 +4,12 @@
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false, reportPrivateImportUsage=false
 # pyright: reportReturnType=false, reportArgumentType=false
 
+import pickle
+
 import numpy as np
 from numba import carray, cfunc, float32, int32, int64, njit, types, uint16, uint32, void
 from numba.core import cgutils, config
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic, overload
 from numba.types import voidptr
 
@@ -15,6 +18,9 @@ F32, U8, U16, I64 = np.float32, np.uint8, np.uint16, np.int64
 # OpenMP's, under names of our own.
 _thread = types.ExternalFunction("quantvsr_thread_num", types.int32())
 _threads = types.ExternalFunction("quantvsr_num_threads", types.int32())
+
+# Machine code belongs to these objects.
+_held = []
 
 
 @intrinsic
@@ -152,7 +158,17 @@ def shared(arguments):
 def compiled(function) -> int:
     """Address of a compiled function with a kernel's arguments; `shared` has one of them only."""
     signature = void(voidptr) if function is shared else void(voidptr, int64)
-    return cfunc(signature, cache=True)(function).address
+    try:
+        found = cfunc(signature, cache=True)(function)
+    except (EOFError, pickle.UnpicklingError):
+        # What was kept is damaged, by a power cut say.
+        FunctionCache(function).flush()
+        found = cfunc(signature)(function)
+    except (OSError, RuntimeError):
+        # It cannot be kept: a full disk, folders that cannot be written.
+        found = cfunc(signature)(function)
+    _held.append(found)
+    return found.address
 
 
 def keep_in(folder: str) -> None:
