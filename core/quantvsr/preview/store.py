@@ -41,6 +41,11 @@ class StoredFrame:
     height: int
     raw: bool
 
+    @property
+    def exact(self) -> bool:
+        """Whether it is what was rendered, to the last bit; a JPEG is not."""
+        return self.path.suffix != ".jpg"
+
 
 class VersionFrames:
     """The frames of one version of one scene.

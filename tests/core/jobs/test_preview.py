@@ -101,6 +101,32 @@ def test_figures_are_kept_with_the_frames(look, make_clip):
     assert list(values[f"flicker/{gt_key}"]) == [5, 6, 7, 8]
 
 
+def test_a_single_frame_is_measured(look, make_clip):
+    gt = make_clip("gt", count=30, height=64, width=64)
+    result = look(start=4, frames=1, versions=("gt", "bicubic"), gt=str(gt), measure=True)
+    values = FrameStore(result.out).version(result.keys["bicubic"]).values()
+    assert list(values[f"psnr/{result.keys['gt']}"]) == [4]
+
+
+def test_packed_pictures_are_not_measured(look, make_clip):
+    gt = make_clip("gt", count=30, height=64, width=64)
+    wanted = {"start": 4, "frames": 3, "gt": str(gt), "measure": True}
+    first = look(versions=("gt", "fp"), **wanted)
+    store = FrameStore(first.out)
+    exact = store.version(first.keys["fp"]).values()
+    for key in first.keys.values():
+        compress(store.version(key))
+    # What was measured is known: there is nothing to do.
+    assert look(versions=("gt", "fp"), **wanted).rendered == 0
+    # Another version is compared with what was rendered, not with JPEGs of it.
+    again = look(versions=("gt", "fp", "bicubic"), **wanted)
+    assert again.rendered == 9
+    assert (
+        store.version(first.keys["fp"]).values()[f"psnr/{first.keys['gt']}"]
+        == (exact[f"psnr/{first.keys['gt']}"])
+    )
+
+
 def test_a_raw_frame_is_drawn_as_it_is(look):
     result = look(start=0, frames=1, versions=("lq",))
     version = FrameStore(result.out).version(result.keys["lq"])

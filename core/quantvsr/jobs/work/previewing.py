@@ -50,16 +50,20 @@ def preview(job: PreviewJob, progress: Progress) -> PreviewResult:
     if start >= stop:
         raise BadInput(f"{job.clip} has no frame {start} (it ends at {stop}); choose an earlier one.")
     wanted = range(start, stop if job.frames is None else min(start + job.frames, stop))
-    share = 0.8 if job.measure else 1.0
+    measure = job.measure and not _measured(store, keys, wanted)
+    share = 0.8 if measure else 1.0
     rendered = 0
     for number, version in enumerate(versions):
         inner = progress.stage(
             f"render {version}", share * number / len(versions), share * (number + 1) / len(versions)
         )
-        rendered += _render(job, version, store.version(keys[version]), wanted, stop, inner)
+        frames = store.version(keys[version])
+        # A packed picture is good enough to look at, but says little about small differences.
+        there = {i for i, frame in frames.scan().items() if frame.exact or not measure or version == LQ}
+        rendered += _render(job, version, frames, sorted(set(wanted) - there), stop, inner)
         # Also where nothing was missing: of several devices' frames these are the ones to be seen now.
         store.touch(keys[version])
-    if job.measure:
+    if measure:
         _measure(store, keys, wanted, progress.stage("measure", share, 1.0))
     size = store.prune(round(job.limit * 1e9), frozenset({*keys.values(), clip_key}))
     return PreviewResult(
@@ -85,9 +89,8 @@ def _facts(job: PreviewJob, folder: Path) -> ClipFacts:
 
 
 def _render(
-    job: PreviewJob, version: str, frames: VersionFrames, wanted: range, stop: int, progress: Progress
+    job: PreviewJob, version: str, frames: VersionFrames, missing: list[int], stop: int, progress: Progress
 ) -> int:
-    missing = sorted(set(wanted) - set(frames.scan()))
     if not missing:
         progress.report(1.0, "already there", version=version, key=frames.folder.name)
         return 0
@@ -164,17 +167,13 @@ def _model(job: PreviewJob, version: str, progress: Progress) -> VSRAdapter:
 
 def _measure(store: FrameStore, keys: Mapping[str, str], wanted: range, progress: Progress) -> None:
     """Figures of each frame: against ground truth and full precision, and along the motion."""
-    references = [version for version in (GT, FP) if version in keys]
-    candidates = [version for version in keys if version not in (LQ, GT)]
-    if not references:
-        return
+    references, candidates = _compared(keys)
     guide = references[0]
     frames = {version: store.version(keys[version]).scan() for version in {*references, *candidates}}
     # The frame before gives temporal figures a start.
-    indices = [i for i in (wanted.start - 1, *wanted) if all(i in each for each in frames.values())]
-    if _known(store, keys, candidates, guide, wanted):
-        progress.report(1.0, "already measured")
-        return
+    indices = [
+        i for i in (wanted.start - 1, *wanted) if all(i in each and each[i].exact for each in frames.values())
+    ]
     values: dict[str, dict[str, dict[int, float]]] = {version: {} for version in candidates}
     meters = {
         (name, reference, version): get_metric(name).function()
@@ -213,12 +212,23 @@ def _note(
         values.setdefault(name, {})[index] = value
 
 
-def _known(
-    store: FrameStore, keys: Mapping[str, str], candidates: list[str], guide: str, wanted: range
-) -> bool:
-    for version in candidates:
-        kept = store.version(keys[version]).values()
-        name = f"warp_error/{keys[guide]}" if version == guide else f"psnr/{keys[guide]}"
-        if not set(wanted) - {wanted.start} <= set(kept.get(name, {})):
+def _compared(keys: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """What figures are measured against, the guide of the motion first; and what is measured."""
+    return [version for version in (GT, FP) if version in keys], [
+        version for version in keys if version not in (LQ, GT)
+    ]
+
+
+def _measured(store: FrameStore, keys: Mapping[str, str], wanted: range) -> bool:
+    """Whether all figures are known, or there is nothing to measure against."""
+    references, candidates = _compared(keys)
+    for version in candidates if references else ():
+        kept, guide = store.version(keys[version]).values(), references[0]
+        if version == guide:
+            # Only along the motion, which the first frame has none of.
+            known = set(wanted) - {wanted.start} <= set(kept.get(f"warp_error/{keys[guide]}", {}))
+        else:
+            known = set(wanted) <= set(kept.get(f"psnr/{keys[guide]}", {}))
+        if not known:
             return False
     return True
