@@ -86,6 +86,8 @@ class Painter:
         if slot.picture is None:
             painter.setFont(self._font)
             painter.setPen(QColor(self._tokens.line))
+            # The label of the picture before has left its own.
+            painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(place.box.adjusted(0, 0, -1, -1))
             painter.setPen(QColor(self._tokens.muted))
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap

@@ -16,6 +16,7 @@ from quantvsr_gui.pages.compare.loupe import value_at
 from quantvsr_gui.pages.compare.place import Place, places
 from quantvsr_gui.pages.compare.slot import Difference, Looks, Slot
 from quantvsr_gui.pages.compare.state import View, next_zoom
+from quantvsr_gui.shell.tokens import LIGHT
 
 
 def bgrx(height=12, width=16, seed=0):
@@ -302,6 +303,16 @@ def test_blinking_shows_one_version_after_the_other_and_nothing_between(canvas, 
     assert not np.array_equal(second[85:95], first[85:95])
     qtbot.keyClick(canvas, "4")
     assert seen == [1, 0]
+
+
+def test_an_empty_place_has_the_ground_of_the_canvas(canvas):
+    canvas.set_tokens(LIGHT)
+    canvas.set_slots(slots(1, 2) | {2: Slot("v2", reason="Not rendered yet")}, (60, 40))
+    canvas.set_view(View())
+    picture, box = drawn(canvas), canvas.places()[2].box
+    ground = picture[box.top() + 60, box.left() - 2]  # between two places
+    # Where neither its label nor its words are: the words must stand out from it.
+    assert np.array_equal(picture[box.bottom() - 4, box.right() - 4], ground)
 
 
 def test_a_wipe_shows_both_sides_of_the_line(canvas):
