@@ -78,12 +78,14 @@ class RunningControl(QObject):
         # By name, with what a person calls them; None before the engine has answered.
         self._gpus: dict[str, str] | None = None
         self._own_steps: int | None = None
+        self._restarting = False
         form.device.activated.connect(self._device_chosen)
         form.steps.valueChanged.connect(self._steps_edited)
         project.opened.connect(self._opened)
         project.settings_changed.connect(self._settings_changed)
         for engine in engines.all():
             engine.crashed.connect(lambda *_, engine=engine: self._crashed(engine))
+        engines.preview.changed.connect(self._restarted)
         self.show()
 
     def ask(self) -> None:
@@ -147,9 +149,18 @@ class RunningControl(QObject):
         if not self._gpus:
             return
         self._gpus = None
-        if engine is not self._engines.preview:
-            self._engines.preview.restart()
-        QTimer.singleShot(0, self, self.ask)
+        preview = self._engines.preview
+        if engine is not preview and preview.process_id:
+            # What is asked before the process has ended would end with it.
+            self._restarting = True
+            preview.restart()
+        else:
+            QTimer.singleShot(0, self, self.ask)
+
+    def _restarted(self) -> None:
+        if self._restarting and not self._engines.preview.process_id:
+            self._restarting = False
+            QTimer.singleShot(0, self, self.ask)
 
     def _fall_back(self) -> None:
         wanted = self._project.settings.device

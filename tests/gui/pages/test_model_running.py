@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from fake_engine import FakeEngine
@@ -144,6 +145,22 @@ def test_after_a_crash_the_gpus_are_looked_for_again(running: Running, qtbot: Qt
     running.answer()
     assert running.project.settings.device == "auto"
     assert "the processor is used instead" in running.messages.texts()[0]
+
+
+def test_the_process_that_has_seen_the_gpu_is_not_asked(running: Running, qtbot: QtBot) -> None:
+    running.answer(H200)
+    running.preview.process_id = 7
+    running.engines.work.crashed.emit(None, "The engine ended with code 1. CUDA error")
+    running.preview.changed.emit()
+    QApplication.processEvents()
+    # It would take the question along.
+    assert len(running.preview.submitted) == 1
+    running.preview.process_id = 0
+    running.preview.changed.emit()
+    qtbot.waitUntil(lambda: len(running.preview.submitted) == 2)
+    running.preview.changed.emit()
+    QApplication.processEvents()
+    assert len(running.preview.submitted) == 2
 
 
 def test_another_project_with_a_missing_gpu_is_told_at_once(running: Running, tmp_path: Path) -> None:
