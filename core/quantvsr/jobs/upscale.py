@@ -83,10 +83,11 @@ class UpscaleJob(ExecutionSettings, PictureSettings, ModelSettings):
     )
     preset: str = option(TEXT, "Calibration budget with --bits.", default="quick", choices=preset_names())
     method: str = option(METHOD, f"With --bits. {METHOD_HELP}", default=METHOD_DEFAULT)
-    compute: str = option(
+    compute: str | None = option(
         TEXT,
-        "Type in which the model computes apart from quantized layers; half types need half the memory.",
-        default="float32",
+        "Type in which the model computes apart from quantized layers, half types with less memory; the "
+        "model's own if left out.",
+        default=None,
         choices=("float32", "bfloat16", "float16"),
     )
     codec: str = option(TEXT, "Video codec; png writes a folder of pictures.", default="h264", choices=CODECS)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from quantvsr.errors import BadModel
-from quantvsr.jobs import AnalyzeJob, CompareJob, QuantizeJob, UpscaleJob, run
+from quantvsr.jobs import AnalyzeJob, CompareJob, ConvertJob, QuantizeJob, UpscaleJob, run
 from quantvsr.jobs.published import PublishedJob
 from quantvsr.jobs.work.analysis import read_ranks
 from quantvsr.media import probe
@@ -74,3 +74,16 @@ def test_a_clip_as_the_published_program_runs_it(mgld, clip, tmp_path):
     assert np.abs(np.stack(written).astype(int) - expected.numpy()).max() <= 1
     with pytest.raises(BadModel, match="is no MGLD-VSR"):
         run(PublishedJob(out=str(tmp_path / "no"), **{**settings, "model": "bundled"}))
+
+
+def test_a_model_keeps_its_type_unless_another_is_asked_for(mgld, clip, tmp_path):
+    run(ConvertJob(model=str(mgld), out=str(tmp_path / "half"), compute="bfloat16"))
+
+    def once(name, compute=None):
+        settings = {"model": str(tmp_path / "half"), "clip": str(clip), "frames": 1, "steps": 1}
+        run(UpscaleJob(out=str(tmp_path / name), codec="png", device="cpu", compute=compute, **settings))
+        return np.asarray(Image.open(next((tmp_path / name).glob("*.png"))))
+
+    own = once("own")
+    assert np.array_equal(own, once("half-again", "bfloat16"))
+    assert not np.array_equal(own, once("single", "float32"))

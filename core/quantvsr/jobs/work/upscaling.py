@@ -212,11 +212,8 @@ class _Opened:
 
 def _open(job: UpscaleJob, progress: Progress) -> _Opened:
     candidates(job.backend, choose_device(job.device))  # one that does not exist fails before anything long
-    compute = PRECISIONS[job.compute]
     if job.checkpoint is None and job.bits is None:
-        adapter = open_full(job)
-        adapter.compute_in(compute)
-        return _Opened(adapter)
+        return _Opened(_computing(job, open_full(job)))
     if job.checkpoint is not None:
         checkpoint = checkpoint_file(job.checkpoint)
     else:
@@ -232,7 +229,13 @@ def _open(job: UpscaleJob, progress: Progress) -> _Opened:
         )
         checkpoint = cached_checkpoint(method, progress)
     found = open_lowbit(job, checkpoint)
-    bits, adapter = found.bits, found.adapter
+    bits, adapter = found.bits, _computing(job, found.adapter)
     del found  # it holds the layers that `execute` replaces
-    adapter.compute_in(compute)
     return _Opened(adapter, bits, execute(adapter, job.backend, progress), checkpoint)
+
+
+def _computing(job: UpscaleJob, adapter: VSRAdapter) -> VSRAdapter:
+    """The model in the type that the job asks for, or in its own."""
+    if job.compute is not None:
+        adapter.compute_in(PRECISIONS[job.compute])
+    return adapter
