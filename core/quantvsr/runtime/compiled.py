@@ -32,14 +32,28 @@ _OPENMP = {
 """Our names for two functions of OpenMP, which the compiler is told."""
 
 
+_faults: list[str] = []
+"""What went wrong when a kernel was compiled; then none is any more in this process."""
+
+
 def missing() -> str | None:
-    """Why kernels cannot be compiled here; None when numba is installed."""
+    """Why kernels cannot be compiled here; None when numba is installed, and compiled all it was given."""
+    if _faults:
+        return _faults[0]
     return None if importlib.util.find_spec("numba") else "numba is not installed"
 
 
 @functools.cache
 def _address(name: str) -> int:
     """Address of a kernel, compiled at the first call of all; it stays in a cache on the disk."""
+    try:
+        return _compiled(name)
+    except (ImportError, OSError, RuntimeError) as error:
+        _faults.append(f"numba does not compile here: {error}")
+        raise RuntimeError(_faults[0]) from error
+
+
+def _compiled(name: str) -> int:
     with warnings.catch_warnings():
         # numba's remarks about its own internals.
         warnings.simplefilter("ignore")
@@ -60,7 +74,7 @@ def _address(name: str) -> int:
                     llvm.add_symbol(ours, found)
             function = getattr(importlib.import_module(f"{kernels.__name__}.{_module(name)}"), name)
             return basis.compiled(function)
-        except (NumbaError, OSError) as error:
+        except NumbaError as error:
             raise RuntimeError(str(error)) from error
 
 

@@ -83,6 +83,8 @@ class OneDnnBackend(Backend):
 
     def unsupported(self, layer: DualBranchLayer) -> str | None:
         """See `Backend`."""
+        if (fault := self._missing()) is not None:
+            return fault  # found at an earlier layer
         geometry, config = layer.geometry, layer.config
         fields = config.to_json()
         unknown = sorted(name for name in set(fields) - _KNOWN if fields[name] != getattr(_PLAIN, name))

@@ -1,6 +1,7 @@
 """Compiled kernels: their codes, threads, norms, and what happens without them."""
 
 import errno
+import functools
 import importlib.util
 import warnings
 from collections.abc import Iterator
@@ -219,3 +220,24 @@ def test_kernels_that_do_not_compile_are_said_and_left_out(monkeypatch: pytest.M
     found = accelerate(model, CPU, warn=said.append)
     assert str(found) == onednn_plain.BACKEND.title
     assert len(said) == 1 and "no compiler today" in said[0]
+
+
+def test_a_numba_that_does_not_work_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> int:
+        raise ImportError("Numba needs NumPy 2.3 or less")
+
+    monkeypatch.setattr(compiled, "_compiled", broken)
+    monkeypatch.setattr(compiled, "_faults", [])
+    monkeypatch.setattr(compiled, "_address", functools.cache(compiled._address.__wrapped__))
+    monkeypatch.setattr("quantvsr.runtime.execution._tested", {})
+    model = nn.Sequential(
+        *(DualBranchLayer(plain, default()) for plain in (nn.Conv2d(8, 8, 3), nn.Linear(8, 8)))
+    )
+    for layer in model.children():
+        assert isinstance(layer, DualBranchLayer)
+        layer.initialise()
+        layer.mode = "frozen"
+    said: list[str] = []
+    assert str(accelerate(model, CPU, warn=said.append)) == onednn_plain.BACKEND.title
+    assert len(said) == 1 and "Numba needs NumPy" in said[0]
+    assert candidates("auto", CPU)[0] is onednn_plain.BACKEND
