@@ -12,6 +12,7 @@ from quantvsr.project import RunRecord, RunState
 from quantvsr.project.requests import quantize_job
 from quantvsr_gui.engine import JobHandle
 from quantvsr_gui.pages.base import Context, PageController
+from quantvsr_gui.pages.compare.trials import trials_of
 from quantvsr_gui.pages.quantize.curves import Shown
 from quantvsr_gui.pages.quantize.history import LossHistory, snapshot_folder
 from quantvsr_gui.pages.quantize.keeper import RunKeeper
@@ -158,7 +159,9 @@ class QuantizeController(PageController):
         if run is None:
             return
         actions = {"Remove it": lambda: self._removed(run.id)}
-        text = f"{run.name} and its checkpoint will be deleted from the project."
+        trials = len(trials_of([run]))
+        what = f", its checkpoint and its trials ({trials})" if trials else " and its checkpoint"
+        text = f"{run.name}{what} will be deleted from the project."
         self.page.messages.show_message(text, "warning", actions, "remove")
 
     def _removed(self, run_id: str) -> None:

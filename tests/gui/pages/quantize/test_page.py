@@ -9,10 +9,11 @@ from pytestqt.qtbot import QtBot
 
 from fake_analysis import make_measured, write_analysis
 from quantvsr.calibration.results import StageResult
-from quantvsr.jobs import QuantizeJob, ScoreJob
-from quantvsr.jobs.options import Bits
+from quantvsr.jobs import QuantizeJob, RepackJob, ScoreJob
+from quantvsr.jobs.options import Bits, LayerRank
 from quantvsr.project import Project, RunState, Settings
 from quantvsr_gui.pages.base import Context
+from quantvsr_gui.pages.compare.trials import Trial
 from quantvsr_gui.pages.quantize import build
 from quantvsr_gui.pages.quantize.controller import QuantizeController
 from quantvsr_gui.pages.quantize.history import snapshot_folder
@@ -369,3 +370,18 @@ def test_narrow_windows_give_the_snapshots_a_turn(qtbot, controller):
     qtbot.waitUntil(lambda: not page.view_group.button(2).isVisible())
     assert page.views.currentIndex() == 0
     assert page.side.isVisible()
+
+
+def test_what_goes_with_a_run_is_said(controller, context):
+    start(controller).succeed(RESULT)
+    run_id = controller.shown_id
+    job = RepackJob(checkpoint="c", layer_ranks=(LayerRank("mid.a", 4),))
+    trials = [Trial(run_id, number, job).to_json() for number in (1, 2)]
+    controller.page.remove_button.click()
+    assert controller.page.messages.texts()[-1].endswith(
+        " and its checkpoint will be deleted from the project."
+    )
+    context.project.update_run(run_id, extra={"trials": trials})
+    controller.page.remove_button.click()
+    said = controller.page.messages.texts()[-1]
+    assert said.endswith(", its checkpoint and its trials (2) will be deleted from the project.")
