@@ -25,7 +25,7 @@ class Twice(Backend):
     key = "twice"
     title = "integer, twice"
 
-    def __init__(self, fails: bool = False) -> None:
+    def __init__(self, fails: Exception | None = None) -> None:
         self.fails = fails
 
     def unavailable(self, device: torch.device) -> str | None:
@@ -35,8 +35,8 @@ class Twice(Backend):
         return "too wide" if layer.geometry.in_channels > 8 else None
 
     def prepare(self, layer: DualBranchLayer, carrier: torch.dtype) -> nn.Module:
-        if self.fails:
-            raise RuntimeError("no such instruction\nat line 7")
+        if self.fails is not None:
+            raise self.fails
         return nn.Sequential(layer, Double())
 
 
@@ -63,8 +63,15 @@ def only(monkeypatch: pytest.MonkeyPatch):
     return offer
 
 
-@pytest.mark.parametrize(("fails", "reason"), [(False, "off by 1.0e"), (True, "no such instruction")])
-def test_a_backend_that_is_wrong_is_passed_over_and_said(only, fails: bool, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("fails", "reason"),
+    [
+        (None, "off by 1.0e"),
+        (RuntimeError("no such instruction\nat line 7"), "no such instruction"),
+        (PermissionError("its cache cannot be written"), "cache cannot be written"),
+    ],
+)
+def test_a_backend_that_is_wrong_is_passed_over_and_said(only, fails: Exception | None, reason: str) -> None:
     only(Twice(fails), SIMULATED)
     model, said = small_model(), []
     found = accelerate(model, CPU, warn=said.append)
