@@ -216,7 +216,8 @@ class CompiledPasses:
         kind: torch.dtype,
     ) -> Tensor:
         """See `Passes`."""
-        found = torch.empty(product.shape, dtype=kind) if more is None else more
+        product = product.contiguous()
+        found = torch.empty(product.shape, dtype=kind) if more is None else more.contiguous()
         _run(
             f"combine_{_KINDS[product.dtype]}_{_KINDS[kind]}",
             (*product.shape, more is not None),

@@ -138,6 +138,17 @@ def test_combine(kind: torch.dtype) -> None:
         assert torch.allclose(found.float(), wanted.float(), rtol=1e-5 if kind == torch.float32 else 8e-3)
 
 
+def test_combine_takes_products_in_any_order_of_memory() -> None:
+    made = encoder(default())
+    product, steps, sums = torch.randn(2, 3, 4, 8), torch.rand(2, 2, 4), torch.randn(8)
+    turned = product.transpose(1, 2).contiguous().transpose(1, 2)
+    found, wanted = (
+        CompiledPasses(made, torch.float32).combine(each, steps, sums, sums, more, torch.float32)
+        for each, more in ((turned, turned.clone()), (product, product.clone()))
+    )
+    assert torch.equal(found, wanted)
+
+
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("frames", [None, 3, 1])
