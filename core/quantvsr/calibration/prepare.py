@@ -13,7 +13,7 @@ from quantvsr.progress import Progress
 from quantvsr.quant.layers import DualBranchLayer
 
 Layers = Mapping[str, DualBranchLayer]
-_MEMORY = 2**30
+_MEMORY, _LEAST = 2**30, 2**28
 # Positions looked at in each input. A prime: the search takes them at an even stride, and one that fits the
 # width of a picture would meet the same column (the border, say) in every row.
 _ROWS = 257
@@ -145,7 +145,8 @@ def _run(
 def _room(device: torch.device | str) -> int:
     """Bytes of inputs that may be held at once."""
     free = free_on(torch.device(device))
-    return _MEMORY if free is None else max(free // 4, _MEMORY)
+    # A GPU that is nearly full gets less than main memory: the model runs oftener instead.
+    return _MEMORY if free is None else max(free // 4, _LEAST)
 
 
 def _groups(sizes: Mapping[str, int], most: int) -> Iterator[list[str]]:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from quantvsr.calibration import prepare
 from quantvsr.calibration.observe import layer_shape, observe
 from quantvsr.calibration.prepare import fit_to_samples, initialise_layers
 from quantvsr.calibration.samples import Sample
@@ -161,3 +162,13 @@ def test_the_search_sees_more_than_the_border():
             losses.append(sum(float((model(**s.inputs) - s.output).square().mean()) for s in samples))
         layers.set_mode("fp")
     assert losses[1] < 1.1 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("free", "held"), [(None, 2**30), (40 * 2**30, 10 * 2**30), (2 * 2**30, 2**29), (2**20, 2**28)]
+)
+def test_inputs_take_a_share_of_what_is_free(
+    monkeypatch: pytest.MonkeyPatch, free: int | None, held: int
+) -> None:
+    monkeypatch.setattr(prepare, "free_on", lambda device: free)
+    assert prepare._room("cpu") == held
