@@ -4,12 +4,9 @@
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false, reportPrivateImportUsage=false
 # pyright: reportReturnType=false, reportArgumentType=false
 
-import pickle
-
 import numpy as np
 from numba import carray, cfunc, float32, int32, int64, njit, types, uint16, uint32, void
-from numba.core import cgutils, config
-from numba.core.caching import FunctionCache
+from numba.core import caching, cgutils, config
 from numba.extending import intrinsic, overload
 from numba.types import voidptr
 
@@ -160,9 +157,9 @@ def compiled(function) -> int:
     signature = void(voidptr) if function is shared else void(voidptr, int64)
     try:
         found = cfunc(signature, cache=True)(function)
-    except (EOFError, pickle.UnpicklingError):
-        # What was kept is damaged, by a power cut say.
-        FunctionCache(function).flush()
+    except (EOFError, caching.pickle.UnpicklingError):
+        # What numba kept is damaged, by a power cut say.
+        caching.FunctionCache(function).flush()
         found = cfunc(signature)(function)
     except (OSError, RuntimeError):
         # It cannot be kept: a full disk, folders that cannot be written.
