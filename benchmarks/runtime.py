@@ -96,7 +96,9 @@ def main() -> None:
     if "disk" in given.parts:
         results["disk"] = sizes(given.bits, bundled, given.checkpoint)
     if "clip" in given.parts:
-        results["clip"] = clip(given.checkpoint, 5 if given.quick else 17, 96, given.rounds or 1)
+        results["clip"] = clip(
+            given.checkpoint, 5 if given.quick else 17, 96, given.rounds or 1, not given.quick
+        )
     if "pictures" in given.parts:
         results["pictures"] = pictures(given.checkpoint, given.size or 48)
     results["load_after"] = os.getloadavg() if hasattr(os, "getloadavg") else None
