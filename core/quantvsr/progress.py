@@ -74,20 +74,17 @@ class Progress:
         return not self._running.is_set()
 
 
-class Stage(Progress):
-    """A part of another progress, sharing its cancel and pause flags."""
+class Part(Progress):
+    """Speaks through another progress, sharing its cancel and pause flags; subclasses change what is said."""
 
-    def __init__(self, parent: Progress, name: str, start: float, end: float) -> None:
+    def __init__(self, parent: Progress) -> None:
         self._stopped = parent._stopped
         self._running = parent._running
-        self._parent, self._name, self._start, self._end = parent, name, start, end
+        self._parent = parent
 
     def report(self, fraction: float, message: str = "", **payload: object) -> None:
-        """Report to the whole, with this stage's name."""
-        inside = min(max(fraction, 0.0), 1.0)
-        # The innermost stage is the first to put its name in.
-        payload.setdefault("stage", self._name)
-        self._parent.report(self._start + (self._end - self._start) * inside, message, **payload)
+        """Report to the whole."""
+        self._parent.report(fraction, message, **payload)
 
     def warn(self, message: str) -> None:
         """Warn through the whole."""
@@ -108,3 +105,18 @@ class Stage(Progress):
     def resume(self) -> None:
         """Resume the whole."""
         self._parent.resume()
+
+
+class Stage(Part):
+    """A stretch of another progress, with a name."""
+
+    def __init__(self, parent: Progress, name: str, start: float, end: float) -> None:
+        super().__init__(parent)
+        self._name, self._start, self._end = name, start, end
+
+    def report(self, fraction: float, message: str = "", **payload: object) -> None:
+        """Report to the whole, with this stage's name."""
+        inside = min(max(fraction, 0.0), 1.0)
+        # The innermost stage is the first to put its name in.
+        payload.setdefault("stage", self._name)
+        self._parent.report(self._start + (self._end - self._start) * inside, message, **payload)

@@ -40,7 +40,7 @@ from quantvsr.calibration.stages import (
 )
 from quantvsr.errors import BadInput, Cancelled
 from quantvsr.hashing import hash_json, hash_state_dict
-from quantvsr.progress import Progress
+from quantvsr.progress import Part, Progress
 from quantvsr.quant.layers import DualBranchLayer
 
 
@@ -441,15 +441,14 @@ class _Best:
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
-class _Quiet(Progress):
+class _Quiet(Part):
     """Passes on a stop or a pause, and reports nothing."""
 
-    def __init__(self, other: Progress) -> None:
-        super().__init__()
-        self._other = other
+    def report(self, fraction: float, message: str = "", **payload: object) -> None:
+        pass
 
-    def check(self) -> None:
-        self._other.check()
+    def warn(self, message: str) -> None:
+        pass
 
 
 class _Pace:

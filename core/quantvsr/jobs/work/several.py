@@ -10,7 +10,7 @@ from quantvsr.jobs.work.models import open_full
 from quantvsr.jobs.work.quantization import checkpoint_file
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.preview.keys import FP, GT, PLAIN
-from quantvsr.progress import Progress
+from quantvsr.progress import Part, Progress
 
 
 def checked_versions(job: VersionsSettings) -> list[str]:
@@ -49,28 +49,20 @@ def open_version(job: VersionsSettings, version: str, progress: Progress) -> VSR
     return adapter
 
 
-class Rising(Progress):
+class Rising(Part):
     """Passes all on to another progress; the part that is done never goes back."""
 
     def __init__(self, other: Progress) -> None:
-        super().__init__()
-        self._other, self._most = other, 0.0
-
-    def check(self) -> None:
-        """See `Progress.check`."""
-        self._other.check()
-
-    def warn(self, message: str) -> None:
-        """See `Progress.warn`."""
-        self._other.warn(message)
+        super().__init__(other)
+        self._most = 0.0
 
     def report(self, fraction: float, message: str = "", **payload: object) -> None:
         """See `Progress.report`."""
         self._most = max(self._most, fraction)
-        self._other.report(self._most, message, **payload)
+        super().report(self._most, message, **payload)
 
 
-class Lane(Progress):
+class Lane(Part):
     """One of several progresses that go on side by side; the other one hears their mean.
 
     Args:
@@ -80,18 +72,10 @@ class Lane(Progress):
     """
 
     def __init__(self, other: Progress, lanes: list[float], place: int) -> None:
-        super().__init__()
-        self._other, self._lanes, self._place = other, lanes, place
-
-    def check(self) -> None:
-        """See `Progress.check`."""
-        self._other.check()
-
-    def warn(self, message: str) -> None:
-        """See `Progress.warn`."""
-        self._other.warn(message)
+        super().__init__(other)
+        self._lanes, self._place = lanes, place
 
     def report(self, fraction: float, message: str = "", **payload: object) -> None:
         """See `Progress.report`."""
         self._lanes[self._place] = fraction
-        self._other.report(sum(self._lanes) / len(self._lanes), message)
+        super().report(sum(self._lanes) / len(self._lanes), message)
