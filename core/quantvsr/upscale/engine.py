@@ -170,6 +170,7 @@ class _Run:
         self.total, self.progress, self.report = total, progress, report
         self.computed = 0  # frames of the windows that are done
         self.newest = -1  # index of the last of them
+        self.told = 0.0  # largest fraction so far
 
     def frames(self, windows: Iterable[TemporalWindow]) -> Iterator[Frame]:
         started = time.monotonic()
@@ -291,8 +292,9 @@ class _Run:
         frames = self.computed + self._fresh(window) * done / tiles
         message = f"frame {self.first + self.computed + self._fresh(window)}"
         message += f" of {self.first + self.total}" if self.total else ""
-        fraction = min(frames / self.total, 1.0) if self.total else 0.0
-        self.progress.report(fraction, message, frame=self.computed, tile=int(done), tiles=tiles)
+        # A window that is computed again, in smaller tiles, does not go back.
+        self.told = max(self.told, min(frames / self.total, 1.0) if self.total else 0.0)
+        self.progress.report(self.told, message, frame=self.computed, tile=int(done), tiles=tiles)
 
     def _fresh(self, window: TemporalWindow) -> int:
         """How many frames of this window come out and were in no earlier one."""

@@ -200,6 +200,28 @@ def test_running_out_of_memory_changes_the_plan_and_work_goes_on(error):
         assert np.abs(result.rgb - expected(frame)).mean() < 2e-3
 
 
+def test_progress_does_not_go_back_when_tiles_shrink():
+    heard: list[float] = []
+
+    class Listener(Progress):
+        def report(self, fraction, message="", **payload):
+            heard.append(fraction)
+
+    class Filling(FakeAdapter):
+        """Memory runs out at the end of the third tile."""
+
+        def upscale_window(self, lq, noise, steps, before_step=None):
+            found = super().upscale_window(lq, noise, steps, before_step)
+            if len(self.calls) == 3:
+                raise self.error
+            return found
+
+    report, adapter = UpscaleReport(), Filling()
+    upscale(clip(5, 40, 40), adapter, tile=24, overlap=8, total=5, progress=Listener(), report=report)
+    assert report.tile < 24 and len(report.warnings) == 1
+    assert heard == sorted(heard) and 0.8 < heard[-1] < 1
+
+
 def test_no_memory_for_the_smallest_tile_is_one_sentence():
     with pytest.raises(QuantVSRError, match="not enough memory on cpu") as told:
         upscale(clip(5, 80, 80), FakeAdapter(largest=0))
