@@ -119,7 +119,8 @@ class CompiledNormSilu(NormSilu):
         x, channels = x.contiguous(), x.shape[-1]
         weight = torch.ones(channels) if weight is None else weight.float().contiguous()
         bias = torch.zeros(channels) if bias is None else bias.float().contiguous()
-        each = frames or len(x)
+        # Without entries no frames either: one stands for none.
+        each = frames or len(x) or 1
         shape = x.shape if frames is None else (len(x) // frames, frames + 2, *x.shape[1:])
         found, pieces = torch.empty(shape, dtype=x.dtype), pieces_for(x.numel())
         _run(

@@ -5,7 +5,9 @@ weight at every call; so codes go in without one, and its share is taken off thr
 the weight is silently ignored; so the weight has none. Padding is written as codes.
 """
 
+import copy
 from collections.abc import Callable
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +40,14 @@ class PackedPart(nn.Module):
         self.register_buffer("zero_point", zero_point, persistent=False)
         # What a zero point that all codes have in common adds to a product, taken off.
         self.register_buffer("offset", -middle * part.sums if middle else None, persistent=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy that shares the packed weight: torch cannot copy it, and nothing changes it."""
+        memo[id(self.packed)] = self.packed
+        found = type(self).__new__(type(self))
+        memo[id(self)] = found
+        found.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return found
 
 
 class OneDnnLayer(PreparedLayer):

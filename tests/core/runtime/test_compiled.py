@@ -164,6 +164,14 @@ def test_norms(kind: torch.dtype, frames: int | None) -> None:
         assert torch.allclose(found.double(), wanted, rtol=1e-5 if kind == torch.float32 else 4e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("frames", [None, 3])
+@pytest.mark.parametrize("shape", [(0, 4, 8), (3, 0, 8), (0, 8)])
+def test_norms_of_nothing(shape: tuple[int, ...], frames: int | None) -> None:
+    x = torch.zeros(shape).bfloat16()
+    found, wanted = (module(x, None, None, frames) for module in (CompiledNormSilu(), NormSilu()))
+    assert found.shape == wanted.shape and found.dtype == wanted.dtype
+
+
 def test_norms_let_through_what_is_no_number() -> None:
     x = torch.randn(1, 2, 8).bfloat16()
     x[0, 0, 3] = torch.nan

@@ -1,5 +1,7 @@
 """The oneDNN backend against the simulated layers."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -224,6 +226,18 @@ def test_nothing_holds_on_to_the_full_precision_weight() -> None:
     held += sum(p.numel() * p.element_size() for p in prepared.parameters())
     assert held < layer.weight.numel() * 4 / 2
     assert not any(isinstance(module, DualBranchLayer) for module in prepared.modules())
+
+
+@pytest.mark.parametrize("kind", ["linear", "conv2d", "conv3d, over time"])
+@torch.no_grad()
+def test_a_copy_gives_the_same_and_stands_alone(kind: str) -> None:
+    layer, x = frozen(kind, default())
+    model = nn.Sequential(BACKEND.prepare(layer, torch.float32))
+    wanted, copied = model(x), copy.deepcopy(model)
+    for buffer in model.buffers():
+        buffer.zero_()
+    del model
+    assert torch.equal(copied(x), wanted)
 
 
 def test_an_unknown_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
