@@ -162,20 +162,28 @@ class RunningControl(QObject):
             self._restarting = False
             QTimer.singleShot(0, self, self.ask)
 
-    def _fall_back(self) -> None:
+    @property
+    def _gone(self) -> bool:
+        """Whether the project's device is known to be missing."""
         wanted = self._project.settings.device
-        gone = wanted.startswith("cuda") and self._gpus is not None and not _has(self._gpus, wanted)
-        if not self._project.is_open or not gone:
+        missing = wanted.startswith("cuda") and self._gpus is not None and not _has(self._gpus, wanted)
+        return self._project.is_open and missing
+
+    @property
+    def _instead(self) -> str:
+        return next(iter((self._gpus or {}).values()), "the processor")
+
+    def _fall_back(self) -> None:
+        if not self._gone:
             return
+        wanted = self._project.settings.device
         self._project.change("use another device", device=AUTO)
-        instead = next(iter((self._gpus or {}).values()), "the processor")
-        text = f"The GPU {wanted} of this project is not there; {instead} is used instead."
+        text = f"The GPU {wanted} of this project is not there; {self._instead} is used instead."
         self._messages.show_message(text, "warning", key=_KEY)
 
     # Editing
 
     def _device_chosen(self) -> None:
-        self._messages.clear(_KEY)
         self._project.change("choose a device", device=self._form.device.currentData())
 
     def _steps_edited(self, value: int) -> None:
@@ -183,6 +191,13 @@ class RunningControl(QObject):
         self._project.change("change the sampling steps", merge="steps", steps=wanted)
 
     def _settings_changed(self, names: frozenset[str]) -> None:
+        if "device" in names and self._gone:
+            # Undone: what was wished is shown, and what can be done about it.
+            text = f"The GPU {self._project.settings.device} of this project is not there."
+            actions = {f"Use {self._instead}": self._fall_back}
+            self._messages.show_message(text, "warning", actions, _KEY)
+        elif "device" in names:
+            self._messages.clear(_KEY)
         if names & {"device", "steps"}:
             self.show()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
 from fake_engine import FakeEngine
@@ -129,6 +129,23 @@ def test_a_gpu_that_is_not_there_is_replaced_and_said(running: Running) -> None:
     ]
     running.choose("cpu")
     assert running.messages.texts() == []
+
+
+def test_undo_brings_a_missing_gpu_back_with_its_remedy(running: Running) -> None:
+    running.project.change("choose", device="cuda:1")
+    running.answer()
+    running.project.undo_stack.undo()
+    assert running.project.settings.device == "cuda:1"
+    assert running.messages.texts() == ["The GPU cuda:1 of this project is not there."]
+    running.project.undo_stack.redo()
+    assert running.messages.texts() == []
+    running.project.undo_stack.undo()
+    buttons = running.messages.findChildren(QPushButton)
+    next(each for each in buttons if each.text() == "Use the processor").click()
+    assert running.project.settings.device == "auto"
+    assert running.messages.texts() == [
+        "The GPU cuda:1 of this project is not there; the processor is used instead."
+    ]
 
 
 def test_the_first_gpu_by_its_short_name_stays(running: Running) -> None:
