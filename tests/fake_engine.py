@@ -32,6 +32,10 @@ class FakeEngine(QObject):
         return next((handle for handle in self.submitted if handle.state.active), None)
 
     @property
+    def jobs(self) -> tuple[Job, ...]:
+        return tuple(handle.job for handle in self.submitted if handle.state.active)
+
+    @property
     def busy(self) -> bool:
         return self.current is not None
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import QMetaObject, QObject, Qt, QThread, Signal, Slot
 
 from quantvsr.errors import Cancelled
 from quantvsr.jobs.base import Job
+from quantvsr.jobs.repack import RepackJob
 from quantvsr_gui.engine.handle import JobHandle
 from quantvsr_gui.engine.messages import (
     Ended,
@@ -78,6 +79,12 @@ class Engine(QObject):
     def current(self) -> JobHandle | None:
         """The job under way."""
         return self._current
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """The jobs under way and waiting."""
+        handles = [*([self._current] if self._current else []), *self._waiting]
+        return tuple(handle.job for handle in handles)
 
     @property
     def busy(self) -> bool:
@@ -226,6 +233,11 @@ class Engines:
     def all(self) -> tuple[Engine, Engine]:
         """Both."""
         return self.work, self.preview
+
+    @property
+    def at_work(self) -> bool:
+        """Whether something takes its time: a long job, or the training of a trial, which is a quick look."""
+        return self.work.busy or any(isinstance(job, RepackJob) and job.updates for job in self.preview.jobs)
 
     def shut_down(self) -> None:
         """End both."""

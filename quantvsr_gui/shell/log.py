@@ -69,7 +69,7 @@ class JobLog(QObject):
         self._engine, self._log, self._quiet = engine, log, quiet
         self._seen: JobHandle | None = None
         engine.printed.connect(lambda line: log.add(line, engine.name))
-        engine.crashed.connect(lambda _, reason: log.add(reason, engine.name))
+        engine.crashed.connect(self._crashed)
         engine.changed.connect(self._look)
 
     def _look(self) -> None:
@@ -78,12 +78,19 @@ class JobLog(QObject):
             return
         self._seen = handle
         handle.warned.connect(lambda text: self._add(f"Note: {text}"))
-        handle.failed.connect(lambda reason: self._add(f"{handle.job.name} failed: {reason}"))
+        handle.failed.connect(lambda reason: self._failed(handle, reason))
         if self._quiet:
             return
         self._add(handle.job.command())
         handle.cancelled.connect(lambda: self._add(f"{handle.job.name} cancelled"))
         handle.succeeded.connect(lambda _: self._succeeded(handle))
+
+    def _failed(self, handle: JobHandle, reason: str) -> None:
+        if not handle.crashed:  # of that the engine tells as well
+            self._add(f"{handle.job.name} failed: {reason}")
+
+    def _crashed(self, handle: JobHandle | None, reason: str) -> None:
+        self._add(reason if handle is None else f"{handle.job.name} failed: {reason}")
 
     def _succeeded(self, handle: JobHandle) -> None:
         self._add(f"{handle.job.name} done in {duration(handle.seconds)}")

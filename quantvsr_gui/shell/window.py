@@ -81,7 +81,7 @@ class MainWindow(QMainWindow):
 
         self.messages = Messages()
         self.projects = Projects(
-            self.project, settings, self.messages, ask, home, lambda: self.engines.work.busy
+            self.project, settings, self.messages, ask, home, lambda: self.engines.at_work
         )
         self.context = Context(
             self.project,
@@ -267,7 +267,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask while a job runs; then end everything."""
-        if self.engines.work.busy and not self._ask_close():
+        if self.engines.at_work and not self._ask_close():
             event.ignore()
             return
         self.shut_down()
@@ -289,7 +289,9 @@ class MainWindow(QMainWindow):
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("A job is running")
         box.setText("A job is still running. Close anyway?")
-        box.setInformativeText("What it has done so far is kept; you can continue it later.")
+        kept = "What it has done so far is kept; you can continue it later."
+        trial = "It trains changed layers, and begins anew when you try them again."
+        box.setInformativeText(kept if self.engines.work.busy else trial)
         close = box.addButton("Close", QMessageBox.ButtonRole.AcceptRole)
         stay = box.addButton("Keep running", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)

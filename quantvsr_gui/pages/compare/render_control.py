@@ -156,7 +156,8 @@ class RenderControl(QObject):
 
     def _failed(self, reason: str) -> None:
         self._page.status.setText("")
-        self._page.messages.show_message(reason, "alert", {"Try again": self.here}, "render")
+        if reason:
+            self._page.messages.show_message(reason, "alert", {"Try again": self.here}, "render")
 
     def show_state(self) -> None:
         """Buttons where nothing is under way, progress in their place where something is."""

@@ -20,7 +20,7 @@ class Renderer(QObject):
         repacked: The result of re-packing; frames follow.
         not_packed: Re-packing failed or was given up.
         finished: The job that rendered, and its result.
-        failed: One sentence.
+        failed: One sentence; empty after a crash of the engine, which the window tells.
         changed: It began or ended.
     """
 
@@ -132,7 +132,7 @@ class Renderer(QObject):
         self._crashed = (handle, self._next) if handle.crashed else None
         self._handle, self._next = None, None
         if reason:
-            self.failed.emit(reason)
+            self.failed.emit("" if handle.crashed else reason)
         self._tell_end(handle)
 
     def _tell_end(self, handle: JobHandle) -> None:

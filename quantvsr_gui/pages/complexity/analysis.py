@@ -55,7 +55,7 @@ class AnalysisControl(QObject):
             return
         self._page.messages.clear("job")
         handle = self._context.engines.work.submit(job)
-        handle.started.connect(lambda: self.tell("Starting the engine"))
+        handle.started.connect(lambda: self._started(handle))
         handle.progressed.connect(lambda fraction, stage, message, _: self._progressed(fraction, message))
         handle.warned.connect(lambda text: self._page.messages.show_message(text, "warning", key=text))
         for signal in (handle.paused, handle.resumed):
@@ -114,8 +114,12 @@ class AnalysisControl(QObject):
                 # The charts may look the same: say that something was done.
                 self._page.messages.show_message("The analysis is up to date.", "good", key="job")
 
+    def _started(self, handle: JobHandle) -> None:
+        self._set(handle)  # after a crash the window starts it again
+        self.tell("Starting the engine")
+
     def _failed(self, sentence: str) -> None:
         handle, self.handle = self.handle, None
-        # After a crash the window offers to continue.
-        actions = {"Try again": self.start} if handle is not None and not handle.crashed else {}
-        self._page.messages.show_message(sentence, "alert", actions, "job")
+        self.tell("")
+        if handle is None or not handle.crashed:  # of a crash the window tells
+            self._page.messages.show_message(sentence, "alert", {"Try again": self.start}, "job")

@@ -195,7 +195,7 @@ class RunKeeper(QObject):
             self._handles.pop(key, None)
         self._keep.pop(key, None)
         self._end(key, handle, state=RunState.FAILED, message=sentence)
-        if self._here(key):
+        if self._here(key) and not handle.crashed:  # of a crash the window tells
             self.failed.emit(key[1], sentence)
 
     def _cancelled(self, key: tuple[Path, str], handle: JobHandle) -> None:

@@ -1,5 +1,6 @@
 """The window around the pages: projects, messages, palette, shortcuts, settings, log, tour, closing."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from quantvsr.jobs import InfoJob, Job, QuantizeJob, job_types
+from quantvsr.jobs.options import LayerRank
+from quantvsr.jobs.repack import RepackJob
 from quantvsr.project import Project
 from quantvsr_gui.pages.steps import STEPS
 from quantvsr_gui.shell.actions import Action
@@ -320,12 +323,14 @@ def test_a_crash_offers_to_go_on(window, fake_engines) -> None:
     engine = fake_engines.work
     handle = engine.submit(InfoJob())
     handle.begin()
+    engine.changed.emit()
     handle.fail("The engine crashed.", crashed=True)
     engine.crashed.emit(handle, "The engine crashed.")
     assert "The engine crashed." in window.messages.texts()[0]
     press(window.messages, "Restart and continue")
     assert engine.asked == [("retry", handle)]
-    assert "[work] The engine crashed." in window.log.content()
+    assert window.log.content().count("The engine crashed.") == 1
+    assert "[work] info failed: The engine crashed." in window.log.content()
 
 
 def test_an_engine_without_a_sign_of_life_can_be_restarted(window, fake_engines) -> None:
@@ -346,6 +351,21 @@ def test_closing_asks_while_a_job_runs(open_window, fake_engines, tmp_path: Path
     assert window.close()
     assert Project.open(tmp_path / "p.qvsr", read_only=True).content.settings.seed == 7
     assert answers == []
+
+
+def test_closing_asks_while_a_trial_trains(open_window, fake_engines, tmp_path: Path) -> None:
+    asked: list[bool] = []
+    window = open_window(fake_engines, ask_close=lambda: bool(asked.append(True)))
+    window.projects.new(tmp_path / "p.qvsr")
+    trial = RepackJob(checkpoint="c", out=str(tmp_path), layer_ranks=(LayerRank("a", 8),))
+    handle = fake_engines.preview.submit(dataclasses.replace(trial, updates=30))
+    handle.begin()
+    assert not window.close() and asked
+    assert not window.projects.new(tmp_path / "other.qvsr")
+    handle.succeed({})
+    # Without a training it is a matter of seconds.
+    fake_engines.preview.submit(trial).begin()
+    assert window.close() and len(asked) == 1
 
 
 def test_a_project_whose_job_runs_stays_open(window, fake_engines, tmp_path: Path) -> None:

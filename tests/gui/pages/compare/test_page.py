@@ -125,6 +125,16 @@ def test_a_failure_is_said_in_place_and_can_be_tried_again(page):
     assert page.view.messages.texts() == []
 
 
+def test_a_crash_is_left_to_the_window_to_tell(page):
+    page.rendering.here()
+    handle = page.context.engines.preview.submitted[-1]
+    handle.begin()
+    handle.report(0.5, "render fp", "frame 8")
+    handle.fail("The engine crashed.", crashed=True)
+    assert page.view.messages.texts() == [] and page.view.status.text() == ""
+    assert page.view.render_button.isEnabled()
+
+
 def test_a_newer_wish_replaces_the_older(page):
     page.rendering.here()
     first = page.context.engines.preview.submitted[-1]

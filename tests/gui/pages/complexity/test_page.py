@@ -64,6 +64,20 @@ def test_failure_and_cancel_are_told_in_place(context, open_page):
     assert page.start_button.isEnabled()
 
 
+def test_after_a_crash_the_window_tells_and_the_page_goes_on(context, open_page):
+    controller = open_page(context)
+    page = controller.page
+    controller.analyze()
+    handle = context.engines.work.submitted[-1]
+    handle.begin()
+    handle.report(0.5, "record", "window 2")
+    handle.fail("The engine crashed.", crashed=True)
+    assert (page.messages.texts(), page.status.text()) == ([], "")
+    handle.retry()
+    handle.begin()
+    assert page.cancel_button.isVisible() and not page.start_button.isEnabled()
+
+
 def test_a_damaged_analysis_is_told(context, measured, open_page):
     write_analysis(context.project, measured)
     (context.project.project.folder / "complexity.npz").write_bytes(b"nothing")

@@ -262,6 +262,7 @@ def test_a_crash_is_continued_with_the_same_job(controller):
     handle = start(controller)
     handle.fail("The engine crashed.", crashed=True)
     assert project.runs[0].state is RunState.FAILED
+    assert controller.page.messages.texts() == []  # the window tells
     assert not controller.page.pause_button.isVisible()
     controller.page.continue_button.click()
     assert controller.context.engines.work.asked == [("retry", handle)]
