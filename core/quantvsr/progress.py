@@ -120,3 +120,16 @@ class Stage(Part):
         # The innermost stage is the first to put its name in.
         payload.setdefault("stage", self._name)
         self._parent.report(self._start + (self._end - self._start) * inside, message, **payload)
+
+
+class Rising(Part):
+    """Another progress whose fraction never goes back."""
+
+    def __init__(self, parent: Progress) -> None:
+        super().__init__(parent)
+        self._most = 0.0
+
+    def report(self, fraction: float, message: str = "", **payload: object) -> None:
+        """Report to the whole; never less than before."""
+        self._most = max(self._most, fraction)
+        super().report(self._most, message, **payload)

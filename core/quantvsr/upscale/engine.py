@@ -15,7 +15,7 @@ from quantvsr.media.tiles import Tile
 from quantvsr.media.types import Frame
 from quantvsr.media.windows import TemporalWindow, blend_windows, iter_windows
 from quantvsr.models.adapter import VSRAdapter
-from quantvsr.progress import Progress
+from quantvsr.progress import Progress, Rising
 from quantvsr.upscale.memory import is_out_of_memory, peak_memory, release, reset_peak
 from quantvsr.upscale.noise import NoiseField
 from quantvsr.upscale.plan import TilePlan, make_plan, pad
@@ -118,7 +118,9 @@ def upscale_clip(
     report.tile, report.overlap = tile, overlap
     noise = NoiseField(seed, adapter.noise_channels)
     first = 0 if wanted is None else wanted.start
-    run = _Run(adapter, noise, steps, first, total, progress or Progress(), report)
+    # A window that is computed again, in smaller tiles, does not go back.
+    told = Rising(progress or Progress())
+    run = _Run(adapter, noise, steps, first, total, told, report)
     windows = iter_windows(_same_size(frames), adapter.window, temporal_overlap, find_cuts=find_cuts)
     return run.frames(windows if wanted is None else _only(windows, wanted))
 
@@ -170,7 +172,6 @@ class _Run:
         self.total, self.progress, self.report = total, progress, report
         self.computed = 0  # frames of the windows that are done
         self.newest = -1  # index of the last of them
-        self.told = 0.0  # largest fraction so far
 
     def frames(self, windows: Iterable[TemporalWindow]) -> Iterator[Frame]:
         started = time.monotonic()
@@ -292,9 +293,8 @@ class _Run:
         frames = self.computed + self._fresh(window) * done / tiles
         message = f"frame {self.first + self.computed + self._fresh(window)}"
         message += f" of {self.first + self.total}" if self.total else ""
-        # A window that is computed again, in smaller tiles, does not go back.
-        self.told = max(self.told, min(frames / self.total, 1.0) if self.total else 0.0)
-        self.progress.report(self.told, message, frame=self.computed, tile=int(done), tiles=tiles)
+        fraction = min(frames / self.total, 1.0) if self.total else 0.0
+        self.progress.report(fraction, message, frame=self.computed, tile=int(done), tiles=tiles)
 
     def _fresh(self, window: TemporalWindow) -> int:
         """How many frames of this window come out and were in no earlier one."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from quantvsr.errors import BadInput
 from quantvsr.jobs.preview import PreviewJob, PreviewResult
-from quantvsr.jobs.work.several import Lane, Rising, checked_versions, execution_of, open_version
+from quantvsr.jobs.work.several import Lane, checked_versions, execution_of, open_version
 from quantvsr.media.reader import ClipReader, open_clip
 from quantvsr.media.times import frame_times
 from quantvsr.media.types import Frame
@@ -20,7 +20,7 @@ from quantvsr.metrics.registry import get_metric
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.preview.keys import BICUBIC, FP, GT, LQ, fingerprint, rendered_key, version_key
 from quantvsr.preview.store import ClipFacts, FrameStore, VersionFrames, read_rgb
-from quantvsr.progress import Progress
+from quantvsr.progress import Progress, Rising
 from quantvsr.upscale.bicubic import enlarge
 from quantvsr.upscale.engine import DEFAULT_OVERLAP, upscale_clip
 

@@ -49,19 +49,6 @@ def open_version(job: VersionsSettings, version: str, progress: Progress) -> VSR
     return adapter
 
 
-class Rising(Part):
-    """Passes all on to another progress; the part that is done never goes back."""
-
-    def __init__(self, other: Progress) -> None:
-        super().__init__(other)
-        self._most = 0.0
-
-    def report(self, fraction: float, message: str = "", **payload: object) -> None:
-        """See `Progress.report`."""
-        self._most = max(self._most, fraction)
-        super().report(self._most, message, **payload)
-
-
 class Lane(Part):
     """One of several progresses that go on side by side; the other one hears their mean.
 

@@ -17,7 +17,7 @@ from quantvsr.jobs.sidebyside import SideBySideJob, SideBySideResult
 from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece, checked_output, likely_frames
 from quantvsr.jobs.work.scene import SCALE
-from quantvsr.jobs.work.several import Lane, Rising, checked_versions, execution_of, open_version
+from quantvsr.jobs.work.several import Lane, checked_versions, execution_of, open_version
 from quantvsr.jobs.work.upscaling import run_model
 from quantvsr.media.codecs import CODECS, container_for, find_codec
 from quantvsr.media.parts import PartsFolder
@@ -25,7 +25,7 @@ from quantvsr.media.types import Frame
 from quantvsr.media.writer import open_writer
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.preview.keys import BICUBIC, FP, GT, LQ, PLAIN
-from quantvsr.progress import Progress
+from quantvsr.progress import Progress, Rising
 from quantvsr.quant.checkpoint import read_checkpoint_info
 from quantvsr.upscale.bicubic import enlarge
 from quantvsr.upscale.engine import UpscaleReport
