@@ -19,7 +19,8 @@ class CompareResult(Result):
         video: compare.mp4.
         frames: Folder with one folder of pictures per version.
         charts: Charts, where the job makes them.
-        metrics: What metrics.json holds.
+        metrics: What metrics.json holds. `execution` says how the low-bit versions compute integer values,
+            `compute` in which type each version computes apart from quantized layers.
     """
 
     out: Path
@@ -46,8 +47,9 @@ class CompareResult(Result):
             saved = 1 - values["bytes_lowbit"] / values["bytes_fp32"]
             sizes = f"{megabytes(values['bytes_fp32'])} -> {megabytes(values['bytes_lowbit'])}"
             rows.append(("Size of layers", f"{sizes} ({saved:.2%} smaller)"))
+        compute = values["compute"]["lowbit"]
         rows += [
-            ("Execution", values["execution"]),
+            ("Execution", ", ".join(each for each in (values["execution"], compute) if each)),
             ("Time", f"{values['seconds_total']:.0f} s"),
             ("Written to", str(self.out)),
         ]

@@ -29,6 +29,7 @@ class UpscaleResult(Result):
         width, height: Size of a frame.
         precision: "fp" or bits, such as "W4A4".
         execution: How integer values are computed; None in full precision.
+        compute: Type in which the model computed apart from quantized layers, such as "bfloat16".
         seconds: Seconds per stage.
         peak_memory: Largest memory of the process in bytes.
         peak_device_memory: Largest memory on the GPU in bytes; None without one.
@@ -42,6 +43,7 @@ class UpscaleResult(Result):
     height: int
     precision: str
     execution: str | None
+    compute: str
     seconds: dict[str, float]
     peak_memory: int
     peak_device_memory: int | None
@@ -52,7 +54,7 @@ class UpscaleResult(Result):
         length = "" if self.duration is None else f", {self.duration:.2f} s"
         how = "full precision" if self.execution is None else f"{self.precision}, {self.execution}"
         return [
-            ("Video", f"{self.frames} frames of {self.width}x{self.height}{length} ({how})"),
+            ("Video", f"{self.frames} frames of {self.width}x{self.height}{length} ({how}, {self.compute})"),
             ("Time", f"{took:.1f} s ({took / max(self.frames - self.resumed, 1):.2f} s a frame)"),
             ("Peak memory", f"{self.peak_memory / 1e9:.2f} GB"),
             ("Written to", str(self.out)),

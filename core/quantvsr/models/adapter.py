@@ -39,6 +39,7 @@ class VSRAdapter(ABC):
         carriers: Types that the denoiser can be cast to, apart from its quantized layers; its inputs are cast
             by whoever calls it.
         computes: Types that `compute_in` takes.
+        precision: Type in which the denoiser computes, apart from quantized layers.
     """
 
     name: str
@@ -54,6 +55,7 @@ class VSRAdapter(ABC):
     default_tile: int = 96
     notes: tuple[str, ...] = ()
     carriers: tuple[torch.dtype, ...] = (torch.float32,)
+    precision: torch.dtype = torch.float32
 
     @property
     def computes(self) -> tuple[torch.dtype, ...]:  # noqa: D102
@@ -69,6 +71,7 @@ class VSRAdapter(ABC):
             name = str(dtype).removeprefix("torch.")
             raise BadInput(f"{self.source} does not compute in {name}; leave --compute out.")
         cast_around_layers(self.denoiser, dtype)
+        self.precision = dtype
 
     @abstractmethod
     def layout(self, layer_name: str) -> str:

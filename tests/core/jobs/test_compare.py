@@ -10,7 +10,9 @@ from quantvsr.errors import BadInput, BadModel, Cancelled
 from quantvsr.jobs import CompareJob, run
 from quantvsr.jobs.work.machine import execution_backends
 from quantvsr.media import probe
+from quantvsr.models.placing import PRECISIONS
 from quantvsr.progress import Progress
+from quantvsr.report.sources.comparison import read as read_report
 
 
 @pytest.fixture
@@ -41,6 +43,10 @@ def test_without_ground_truth(compare, finished, clip, tmp_path):
     assert 20 < metrics["psnr_fp_lowbit"] < 100
     assert metrics["warp_error_fp"] is not None
     assert metrics["execution"] == execution_backends()[0]
+    assert metrics["compute"]["fp"] == "float32" and metrics["compute"]["lowbit"] in PRECISIONS
+    said = f"{metrics['execution']}, {metrics['compute']['lowbit']}"
+    assert dict(result.rows())["Execution"] == said
+    assert ("Execution", said) in read_report(tmp_path / "out", False, Progress()).facts
     assert metrics["bytes_lowbit"] == finished.checkpoint.stat().st_size
     assert metrics["frames"] == 6
     assert metrics["seconds_total"] > 0

@@ -28,6 +28,7 @@ def test_a_folder_of_pictures_becomes_a_folder_four_times_as_large(model, clip, 
     assert len(found) == result.frames == 6
     assert {picture.shape for picture in found} == {(64, 64, 3)}
     assert (result.width, result.height, result.precision, result.execution) == (64, 64, "fp", None)
+    assert result.compute == "float32" and "(full precision, float32)" in dict(result.rows())["Video"]
     assert set(result.seconds) == {"prepare", "upscale"}
     assert result.peak_memory > 10_000_000
 
@@ -220,12 +221,14 @@ def test_the_backend_can_be_chosen_and_is_said(finished, clip, tmp_path):
             codec="png",
             **changes,
         )
-        return run(job).execution, np.stack(pictures(tmp_path / name)).astype(float)
+        return run(job), np.stack(pictures(tmp_path / name)).astype(float)
 
-    how, wanted = once("simulated", backend="simulated")
-    assert how == "simulated"
-    how, found = once("auto")
-    assert how == execution_backends()[0]
+    result, wanted = once("simulated", backend="simulated")
+    assert (result.execution, result.compute) == ("simulated", "float32")
+    result, found = once("auto")
+    assert result.execution == execution_backends()[0]
+    assert result.to_json()["compute"] == "float32"  # all that the tiny model can
+    assert f"({result.precision}, {result.execution}, {result.compute})" in dict(result.rows())["Video"]
     assert np.mean((found - wanted) ** 2) < 1  # of 255 squared: 48 dB
 
 

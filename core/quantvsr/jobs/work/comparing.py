@@ -16,7 +16,14 @@ from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece
 from quantvsr.jobs.work.ledger import Ledger
-from quantvsr.jobs.work.lowbit import cached_checkpoint, execute, open_lowbit, watch_values
+from quantvsr.jobs.work.lowbit import (
+    Way,
+    cached_checkpoint,
+    execute,
+    full_precision,
+    open_lowbit,
+    watch_values,
+)
 from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import layer_config, open_full, quantize_layers
 from quantvsr.jobs.work.quantization import checkpoint_file
@@ -167,6 +174,11 @@ def report_comparison(
         "bytes_lowbit": info.bytes_file,
         "reduction": _rounded(info.saving),
         "execution": ledger.outcomes["upscale_lowbit"].figures["execution"],
+        # By version; a folder of an older program may not know.
+        "compute": {
+            version.name: ledger.outcomes[f"upscale_{version.name}"].figures.get("compute")
+            for version in versions
+        },
         "device": str(device),
         "seconds_total": round(time.perf_counter() - began, 3),
         "seconds": ledger.seconds(),
@@ -218,14 +230,15 @@ def _versions(job: MethodSettings, candidates: Candidates, bits: Bits, method: s
     model = {"files": source_hash(job.model), "device": choose_device(job.device).type}
     checkpoint = candidates.checkpoint
 
-    def full(progress: Progress) -> tuple[VSRAdapter, None]:
-        return open_full(job), None
+    def full(progress: Progress) -> tuple[VSRAdapter, Way]:
+        adapter = open_full(job)
+        return adapter, full_precision(adapter)
 
-    def low(progress: Progress) -> tuple[VSRAdapter, str]:
+    def low(progress: Progress) -> tuple[VSRAdapter, Way]:
         adapter = open_lowbit(job, checkpoint).adapter
         return adapter, execute(adapter, candidates.backend, progress)
 
-    def plain(progress: Progress) -> tuple[VSRAdapter, str]:
+    def plain(progress: Progress) -> tuple[VSRAdapter, Way]:
         adapter = open_full(job)
         layers = quantize_layers(adapter, layer_config("maxmin", bits), 0, 0)
         layers.set_mode("frozen")

@@ -56,11 +56,30 @@ def open_lowbit(job: ModelChoice, checkpoint: Path) -> LowBit:
     return LowBit(adapter, layers, info)
 
 
-def execute(adapter: VSRAdapter, backend: str, progress: Progress) -> str:
+@dataclass(frozen=True)
+class Way:
+    """How an opened model computes, for results.
+
+    Attributes:
+        execution: How integer values are computed: "integer, oneDNN int8", "simulated", ...; None in full
+            precision.
+        compute: Type in which the model computes apart from quantized layers: "float32", "bfloat16", ...
+    """
+
+    execution: str | None
+    compute: str
+
+
+def full_precision(adapter: VSRAdapter) -> Way:
+    """How a model computes whose layers are not quantized."""
+    return Way(None, type_name(adapter.precision))
+
+
+def execute(adapter: VSRAdapter, backend: str, progress: Progress) -> Way:
     """Make the frozen layers of a model executable, in place, by the best backend or a chosen one.
 
     Returns:
-        How they are executed, for results: "integer, oneDNN int8", "simulated", ...
+        How the model computes now.
 
     Raises:
         BadInput: There is no such backend, or it does not run here.
@@ -68,7 +87,14 @@ def execute(adapter: VSRAdapter, backend: str, progress: Progress) -> str:
     found = accelerate(
         adapter.denoiser, adapter.device, backend=backend, carriers=adapter.carriers, warn=progress.warn
     )
-    return str(found)
+    # In float32 nothing was cast: the model goes on in its own type.
+    kind = adapter.precision if found.carrier == torch.float32 else found.carrier
+    return Way(str(found), type_name(kind))
+
+
+def type_name(dtype: torch.dtype) -> str:
+    """A type's short name, such as `bfloat16`."""
+    return str(dtype).removeprefix("torch.")
 
 
 def execution_key(device: torch.device, backend: str | None) -> str:
@@ -87,7 +113,7 @@ def execution_key(device: torch.device, backend: str | None) -> str:
     if backend is None:
         return device.type
     best = candidates(backend, device)[0]
-    carrier = str(best.carriers(device)[0]).removeprefix("torch.")
+    carrier = type_name(best.carriers(device)[0])
     # Not its key, which several may share that differ in rounding.
     title = re.sub(r"[^A-Za-z0-9]+", "_", best.title.removeprefix("integer, "))
     return f"{device.type}-{title}-{carrier}"

@@ -16,7 +16,7 @@ from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.upscale import UpscaleJob, UpscaleResult
 from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece, checked_output, likely_frames
-from quantvsr.jobs.work.lowbit import cached_checkpoint, execute, open_lowbit
+from quantvsr.jobs.work.lowbit import Way, cached_checkpoint, execute, full_precision, open_lowbit
 from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import open_full, tell_notes
 from quantvsr.jobs.work.quantization import checkpoint_file
@@ -96,7 +96,8 @@ def upscale(job: UpscaleJob, progress: Progress) -> UpscaleResult:
         width=width * adapter.scale,
         height=height * adapter.scale,
         precision=found.precision,
-        execution=found.execution,
+        execution=found.way.execution,
+        compute=found.way.compute,
         seconds={name: round(value, 3) for name, value in seconds.items()},
         peak_memory=report.peak_ram or 0,
         peak_device_memory=report.peak_gpu,
@@ -114,7 +115,8 @@ def _key(job: UpscaleJob, piece: Piece, found: "_Opened") -> str:
             "model": source_hash(job.model),
             "checkpoint": None if found.checkpoint is None else hash_file(found.checkpoint),
             "device": found.adapter.device.type,
-            "execution": found.execution,
+            "execution": found.way.execution,
+            "compute": found.way.compute,
         }
     )
 
@@ -202,18 +204,19 @@ def _prepare_share(job: UpscaleJob) -> float:
 
 @dataclass(frozen=True)
 class _Opened:
-    """The model of a job, its precision, how its integers are computed, and its checkpoint."""
+    """The model of a job, how it computes, its precision, and its checkpoint."""
 
     adapter: VSRAdapter
+    way: Way
     precision: str = "fp"
-    execution: str | None = None
     checkpoint: Path | None = None
 
 
 def _open(job: UpscaleJob, progress: Progress) -> _Opened:
     candidates(job.backend, choose_device(job.device))  # one that does not exist fails before anything long
     if job.checkpoint is None and job.bits is None:
-        return _Opened(_computing(job, open_full(job)))
+        adapter = _computing(job, open_full(job))
+        return _Opened(adapter, full_precision(adapter))
     if job.checkpoint is not None:
         checkpoint = checkpoint_file(job.checkpoint)
     else:
@@ -231,7 +234,7 @@ def _open(job: UpscaleJob, progress: Progress) -> _Opened:
     found = open_lowbit(job, checkpoint)
     bits, adapter = found.bits, _computing(job, found.adapter)
     del found  # it holds the layers that `execute` replaces
-    return _Opened(adapter, bits, execute(adapter, job.backend, progress), checkpoint)
+    return _Opened(adapter, execute(adapter, job.backend, progress), bits, checkpoint)
 
 
 def _computing(job: UpscaleJob, adapter: VSRAdapter) -> VSRAdapter:

@@ -15,6 +15,7 @@ from quantvsr.files import atomic_path
 from quantvsr.jobs.base import plain
 from quantvsr.jobs.work.clips import Piece
 from quantvsr.jobs.work.ledger import Ledger
+from quantvsr.jobs.work.lowbit import Way
 from quantvsr.jobs.work.scene import SCALE, Scene
 from quantvsr.jobs.work.upscaling import run_model
 from quantvsr.media.types import Frame
@@ -39,13 +40,13 @@ class Version:
         name: Its folder and its ending in metrics.json: fp, lowbit, minmax.
         label: Shown in the comparison.
         key: What decides it besides the clip, as JSON values.
-        open: Opens the model ready to run, and says how its integers are computed; None in full precision.
+        open: Opens the model ready to run, and says how it computes.
     """
 
     name: str
     label: str
     key: Mapping[str, Any]
-    open: Callable[[Progress], tuple[VSRAdapter, str | None]]
+    open: Callable[[Progress], tuple[VSRAdapter, Way]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def make_versions(
 
 
 def _enlarge(scene: Scene, version: Version, run: Run, target: Path, progress: Progress) -> dict[str, Any]:
-    adapter, execution = version.open(progress.stage(f"open {version.name}", 0.0, 0.02))
+    adapter, way = version.open(progress.stage(f"open {version.name}", 0.0, 0.02))
     report = UpscaleReport()
     size = (scene.width * adapter.scale, scene.height * adapter.scale)
     inner = progress.stage(f"upscale {version.name}", 0.02, 1.0)
@@ -97,7 +98,8 @@ def _enlarge(scene: Scene, version: Version, run: Run, target: Path, progress: P
         "frames": report.frames,
         "tile": report.tile,
         "overlap": report.overlap,
-        "execution": execution,
+        "execution": way.execution,
+        "compute": way.compute,
         "peak_memory": report.peak_ram,
         "peak_device_memory": report.peak_gpu,
     }

@@ -62,7 +62,7 @@ class MGLDAdapter(VSRAdapter):
 
     @property
     def precision(self) -> torch.dtype:
-        """In which networks compute, outside quantized layers; latents between their calls are float32."""
+        """See `VSRAdapter`; latents between the networks' calls are float32."""
         return self.pipeline.precision
 
     @property

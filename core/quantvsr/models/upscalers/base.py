@@ -41,7 +41,6 @@ class ImageUpscaler(VSRAdapter):
     ) -> None:
         self.denoiser, self.scheduler = denoiser, scheduler
         self.source, self.device, self.notes = source, device, notes
-        self._precision = torch.float32
         # Noted now: quantizing replaces the layers.
         self._layouts = {
             name: layout_of(name, layer)
@@ -95,11 +94,11 @@ class ImageUpscaler(VSRAdapter):
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """See `VSRAdapter`; operations that need float32 keep it, autoencoders too."""
-        self._precision = dtype
+        self.precision = dtype
 
     def _denoise(self, inputs: dict[str, Any]) -> Tensor:
         """The denoiser's output, float32."""
-        with computing_in(self._precision, self.device):
+        with computing_in(self.precision, self.device):
             return self.denoiser(**inputs).float()
 
     def _call(self, calls: list[Call] | None, **inputs: Tensor) -> Tensor:

@@ -58,9 +58,10 @@ def _report(folder: Path, content: Mapping[str, Any], pictures: bool, progress: 
     entries = [_entry(name, content, label) for name in ("gt", "bicubic", *content["versions"])]
     layers = read_layers(folder, f"{label} {content['bits']}")
     clip = _clip(folder, content, pictures, progress)
+    compute = (content.get("compute") or {}).get("lowbit")
     facts = [
         ("Program", f"QuantVSR Studio {content['program']}"),
-        ("Execution", str(content["execution"])),
+        ("Execution", ", ".join(str(each) for each in (content["execution"], compute) if each)),
         ("Device", str(content["device"])),
         *settings_rows({key: meta[key] for key in ("preset", "seed") if key in meta}),
     ]
