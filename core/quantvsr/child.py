@@ -93,10 +93,9 @@ def _run(arguments: Sequence[str], messages: Messages) -> int:
         result = run(job, messages)
     except QuantVSRError as error:
         return _fail(messages, str(error), error.exit_code)
-    except SystemExit as error:
-        # The parser has said on standard error what is wrong with the arguments.
-        code = error.code if isinstance(error.code, int) and error.code else BadInput.exit_code
-        return _fail(messages, "The engine does not know these arguments.", code)
+    except SystemExit:
+        # Help was asked for, or the version; it stands on standard error.
+        return _fail(messages, "The engine was given no job to run.", BadInput.exit_code)
     except KeyboardInterrupt:
         return _fail(messages, str(Cancelled()), Cancelled.exit_code)
     except Exception as error:  # noqa: BLE001  (the last one to catch it: the parent shows it)

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 bad input, 3 disk full, 130 cancelled.
 import argparse
 import contextlib
 import dataclasses
+import difflib
 import json
 import shutil
 import signal
@@ -31,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         text = message[:1].upper() + message[1:].rstrip(".")
-        self.exit(BadInput.exit_code, f"{text}. See '{self.prog} --help'.\n")
+        raise BadInput(f"{text}. See '{self.prog} --help'.")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,7 +51,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"quantvsr {__version__}")
     # They are listed in the description, by group: argparse lists them all in a row.
     commands = parser.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, parser_class=_Parser, help=argparse.SUPPRESS
+        dest="command",
+        prog="quantvsr",
+        metavar="COMMAND",
+        required=True,
+        parser_class=_Parser,
+        help=argparse.SUPPRESS,
     )
     for name, kind in kinds.items():
         command = commands.add_parser(
@@ -115,17 +121,21 @@ def _reader(parse: Callable[[str], Any]) -> Callable[[str], Any]:
             return parse(text)
         except BadInput as error:
             raise argparse.ArgumentTypeError(str(error).rstrip(".")) from error
+        except ValueError as error:
+            what = "a whole number" if parse is int else "a number"
+            raise argparse.ArgumentTypeError(f"'{text}' is not {what}") from error
 
-    # argparse names the function when a number does not parse: "invalid int value".
-    read.__name__ = getattr(parse, "__name__", "value").replace("_parse_", "")
     return read
 
 
 def _help(setting: Option, default: Any) -> str:
-    text = setting.help[:1].lower() + setting.help[1:].rstrip(".")
-    if default in (None, dataclasses.MISSING, (), False, True):
+    text = setting.help if setting.help.endswith("...") else setting.help.rstrip(".")
+    if not text[:2].isupper():
+        text = text[:1].lower() + text[1:]
+    if default in (None, dataclasses.MISSING, (), False):
         return text.replace("%", "%%")
     shown = " ".join(map(setting.kind.show, default)) if setting.many else default
+    shown = "on" if default is True else shown
     return f"{text} (default: {shown})".replace("%", "%%")
 
 
@@ -133,11 +143,22 @@ def job_from_arguments(arguments: Sequence[str]) -> tuple[Job, argparse.Namespac
     """The job that command line arguments ask for, and all that was parsed.
 
     Raises:
-        BadInput: A setting is outside its limits.
-        SystemExit: The arguments cannot be parsed, or help or the version was asked for.
+        BadInput: The arguments cannot be parsed, or a setting is outside its limits.
+        SystemExit: Help or the version was asked for.
     """
-    parsed = build_parser().parse_args(list(arguments))
-    kind = job_types()[parsed.command]
+    kinds = job_types()
+    name = next((each for each in arguments if not each.startswith("-")), None)
+    if name is not None and name not in kinds:
+        near = "".join(f" try '{each}', or" for each in difflib.get_close_matches(name, kinds, 1))
+        raise BadInput(f"There is no command '{name}';{near} see 'quantvsr --help'.")
+    parsed, unknown = build_parser().parse_known_args(list(arguments))
+    if unknown:
+        what = unknown[0]
+        hint = "" if what.startswith("-") else "put a path with spaces in quotes, or "
+        raise BadInput(
+            f"'{parsed.command}' does not take {what}; {hint}see 'quantvsr {parsed.command} --help'."
+        )
+    kind = kinds[parsed.command]
     values = {key: getattr(parsed, key) for key in options_of(kind)}
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return kind(**values), parsed

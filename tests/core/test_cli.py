@@ -112,11 +112,13 @@ def test_a_failure_is_one_sentence_and_an_exit_code(echo, capsys, error, code, s
     ("arguments", "words"),
     [
         ([], "COMMAND"),
-        (["paint"], "paint"),
-        (["echo"], "WORD"),
-        (["echo", "a", "--times", "many"], "invalid int value: 'many'"),
+        (["paint"], "There is no command 'paint'; see 'quantvsr --help'."),
+        (["upscal", "a.mp4"], "There is no command 'upscal'; try 'upscale', or see"),
+        (["echo"], "required: WORD. See 'quantvsr echo --help'."),
+        (["echo", "a", "--times", "many"], "--times: 'many' is not a whole number"),
         (["echo", "a", "--times", "0"], "--times is 0 but must be at least 1"),
-        (["echo", "a", "--loud"], "--loud"),
+        (["echo", "a", "--loud"], "'echo' does not take --loud; see 'quantvsr echo --help'."),
+        (["upscale", "my", "clip.mp4"], "does not take clip.mp4; put a path with spaces in quotes, or see"),
         (["quantize", "--bits", "9"], "9 bits are not possible"),
         (["quantize", "--bits", "1"], "1 bits are not possible"),
         (["quantize", "--bits", "four"], "'four' is not a number of bits"),
@@ -129,15 +131,15 @@ def test_a_failure_is_one_sentence_and_an_exit_code(echo, capsys, error, code, s
     ],
 )
 def test_wrong_arguments_are_explained_in_one_sentence(capsys, arguments, words):
-    try:
-        code = cli.main(arguments)
-    except SystemExit as stop:
-        code = stop.code
+    assert cli.main(arguments) == 2
     out, err = capsys.readouterr()
-    assert code == 2
     assert out == ""
     assert words in err
     assert len(err.splitlines()) == 1
+    # A program that reads JSON reads this too.
+    assert cli.main([*arguments, "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert words in json.loads(out)["error"] and err == ""
 
 
 def test_the_help_lists_every_command_once_by_step(capsys):
@@ -159,6 +161,7 @@ def test_every_command_explains_itself_with_an_example_that_parses(capsys):
             cli.main([name, "--help"])
         assert stop.value.code == 0
         text = capsys.readouterr().out
+        assert text.startswith(f"usage: quantvsr {name} ")
         assert kind.summary in text
         assert kind.example in text
         job, _ = cli.job_from_arguments(shlex.split(kind.example)[1:])

@@ -84,7 +84,7 @@ class UpscaleJob(ExecutionSettings, PictureSettings, ModelSettings):
         BITS, "Quantize to so many bits: 4, or W4A8.", default=None
     )
     preset: str = option(TEXT, "Calibration budget with --bits.", default="quick", choices=preset_names())
-    method: str = option(METHOD, f"With --bits. {METHOD_HELP}", default=METHOD_DEFAULT)
+    method: str = option(METHOD, METHOD_HELP.replace("Method", "Method with --bits"), default=METHOD_DEFAULT)
     compute: str | None = option(
         TEXT,
         "Type in which the model computes apart from quantized layers, half types with less memory; the "
