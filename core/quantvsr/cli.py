@@ -14,6 +14,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from quantvsr import __version__
@@ -151,6 +152,9 @@ def job_from_arguments(arguments: Sequence[str]) -> tuple[Job, argparse.Namespac
     if name is not None and name not in kinds:
         near = "".join(f" try '{each}', or" for each in difflib.get_close_matches(name, kinds, 1))
         raise BadInput(f"There is no command '{name}';{near} see 'quantvsr --help'.")
+    odd = next((each for each in arguments if each.startswith("-") and Path(each).exists()), None)
+    if odd is not None and "--" not in arguments:
+        raise BadInput(f"{odd} would be an option; write ./{odd} for the file.")
     parsed, unknown = build_parser().parse_known_args(list(arguments))
     if unknown:
         what = unknown[0]

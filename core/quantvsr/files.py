@@ -76,6 +76,22 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
+_FILES = {".csv", ".html", ".json", ".mkv", ".mov", ".mp4", ".npz", ".pt", ".pth", ".safetensors"}
+"""Endings that no folder of results has; others may be part of its name, as in w4a4.v2."""
+
+
+def folder_for(path: str, command: str) -> Path:
+    """The folder that a command writes to, by what the user gave; not made yet.
+
+    Raises:
+        BadInput: It is a file, or is named like one.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_file() or folder.suffix.lower() in _FILES:
+        raise BadInput(f"{folder} looks like a file; --out of '{command}' is a folder.")
+    return folder
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder with all it holds; a missing one is fine."""
     if path.is_dir() and not path.is_symlink():

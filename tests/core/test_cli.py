@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from quantvsr import __version__, cli, console
 from quantvsr.errors import BadInput, Cancelled, DiskFull
 from quantvsr.jobs import base
-from quantvsr.jobs.base import GROUPS, Job, Result, job_types, register
+from quantvsr.jobs.base import GROUPS, Job, Result, counted, job_types, register
 from quantvsr.jobs.options import INTEGER, PATH, Bits, option
 from quantvsr.progress import Progress
 
@@ -292,3 +293,17 @@ def test_progress_classes_can_be_cancelled():
         display.cancel()
         with pytest.raises(Cancelled):
             display.check()
+
+
+def test_a_file_whose_name_begins_like_an_option(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("-odd.mp4").write_text("x")
+    for command in ("upscale", "probe"):
+        assert cli.main([command, "-odd.mp4"]) == 2
+        assert capsys.readouterr().err == "-odd.mp4 would be an option; write ./-odd.mp4 for the file.\n"
+    job, _ = cli.job_from_arguments(["upscale", "--", "-odd.mp4"])
+    assert job.to_json()["settings"]["clip"] == "-odd.mp4"
+
+
+def test_one_thing_is_not_several():
+    assert [counted(number, "frame") for number in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]

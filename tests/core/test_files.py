@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from quantvsr.errors import BadInput, DiskFull
-from quantvsr.files import atomic_bytes, atomic_json, atomic_path, is_disk_full, make_folder, read_json
+from quantvsr.files import (
+    atomic_bytes,
+    atomic_json,
+    atomic_path,
+    folder_for,
+    is_disk_full,
+    make_folder,
+    read_json,
+)
 
 
 def test_a_finished_file_appears_under_its_name(tmp_path):
@@ -121,3 +129,16 @@ def test_a_damaged_json_file_is_named(tmp_path, content):
 def test_a_missing_json_file_is_named(tmp_path):
     with pytest.raises(BadInput, match=r"nothing\.json"):
         read_json(tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize("name", ["model", "w4a4.v2", "4.5 bits", "Modell ü"])
+def test_a_folder_to_write_to_may_have_any_name(tmp_path, name):
+    assert folder_for(str(tmp_path / name), "quantize") == tmp_path / name
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "x4.MP4", "a file"])
+def test_a_file_is_no_folder_to_write_to(tmp_path, name):
+    (tmp_path / "a file").write_text("x")
+    with pytest.raises(BadInput, match=f"{name} looks like a file; --out of 'quantize' is a folder"):
+        folder_for(str(tmp_path / name), "quantize")

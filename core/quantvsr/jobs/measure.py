@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quantvsr.jobs.base import Job, Result, register
+from quantvsr.jobs.base import Job, Result, counted, register
 from quantvsr.jobs.options import INTEGER, PATH, SWITCH, TEXT, option
 from quantvsr.progress import Progress
 
@@ -41,7 +41,7 @@ class MeasureResult(Result):
 
     def rows(self) -> list[tuple[str, str]]:
         """One line per metric."""
-        rows = [("Clip", f"{self.clip} ({self.frames} frames)")]
+        rows = [("Clip", f"{self.clip} ({counted(self.frames, 'frame')})")]
         if self.reference is not None:
             rows.append(("Reference", str(self.reference)))
         for name, value in self.values.items():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from quantvsr.jobs.base import Job, Result, register
+from quantvsr.jobs.base import Job, Result, counted, register
 from quantvsr.jobs.options import INTEGER, PATH, SWITCH, option
 from quantvsr.progress import Progress
 
@@ -26,7 +26,7 @@ class ProbeResult(Result):
 
 
 def _line(info: dict[str, Any]) -> str:
-    frames = "unknown length" if info["frames"] is None else f"{info['frames']} frames"
+    frames = "unknown length" if info["frames"] is None else counted(info["frames"], "frame")
     notes = "".join(f"; {text}" for text in info["warnings"])
     return f"{info['width']}x{info['height']}, {frames}, {info['codec']}{notes}"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.base import Result, register
+from quantvsr.jobs.base import Result, counted, register
 from quantvsr.jobs.options import INTEGER, PATH, SWITCH, TEXT, option
 from quantvsr.jobs.settings import CODECS, VersionsSettings
 from quantvsr.progress import Progress
@@ -34,7 +34,7 @@ class SideBySideResult(Result):
         """Size and place."""
         length = "" if self.duration is None else f", {self.duration:.2f} s"
         return [
-            ("Video", f"{self.frames} frames of {self.width}x{self.height}{length}"),
+            ("Video", f"{counted(self.frames, 'frame')} of {self.width}x{self.height}{length}"),
             ("Time", f"{self.seconds:.1f} s"),
             ("Written to", str(self.out)),
         ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.base import Result, register
+from quantvsr.jobs.base import Result, counted, register
 from quantvsr.jobs.options import BITS, INTEGER, METHOD, PATH, SWITCH, TEXT, Bits, option
 from quantvsr.jobs.presets import preset_names
 from quantvsr.jobs.settings import (
@@ -53,8 +53,9 @@ class UpscaleResult(Result):
         took = self.seconds.get("upscale", 0.0)
         length = "" if self.duration is None else f", {self.duration:.2f} s"
         how = "full precision" if self.execution is None else f"{self.precision}, {self.execution}"
+        frames = counted(self.frames, "frame")
         return [
-            ("Video", f"{self.frames} frames of {self.width}x{self.height}{length} ({how}, {self.compute})"),
+            ("Video", f"{frames} of {self.width}x{self.height}{length} ({how}, {self.compute})"),
             ("Time", f"{took:.1f} s ({took / max(self.frames - self.resumed, 1):.2f} s a frame)"),
             ("Peak memory", f"{self.peak_memory / 1e9:.2f} GB"),
             ("Written to", str(self.out)),

@@ -69,9 +69,13 @@ def open_clip(
     if clip.is_dir() or _is_still_image(clip):
         info, files = images.probe_images(clip, frame_rate)
         if start >= len(files):
-            raise BadInput(f"{clip} has {len(files)} frames; start before {start}.")
+            raise _starts_late(clip, len(files))
         return ImageReader(info, files, start, stop)
     return VideoReader(*_probe_video(clip, frame_rate), start, stop)
+
+
+def _starts_late(clip: Path, frames: int) -> BadInput:
+    return BadInput(f"{clip} has {frames} frames, counted from 0; start before frame {frames}.")
 
 
 def _is_still_image(path: Path) -> bool:
@@ -318,7 +322,7 @@ class VideoReader(ClipReader):
                 if frame.index >= self.start:
                     yield frame
             if shown <= self.start:
-                raise BadInput(f"{self.info.path} has {shown} frames; start before frame {self.start}.")
+                raise _starts_late(self.info.path, shown)
             if self.stop is None or shown < self.stop:
                 # The whole file's duration may be that of its sound.
                 alone = self.info.audio_streams == 0

@@ -110,7 +110,7 @@ def _check_place(target: Path, codec: OutputCodec, info: ClipInfo | None, overwr
     if target.is_dir():
         raise BadInput(f"{target} is a folder; give a file name, or choose png to write images.")
     if target.exists() and not overwrite:
-        raise BadInput(f"{target} exists already; choose another name or allow overwriting.")
+        raise BadInput(f"{target} exists already; choose another name, or give --overwrite.")
 
 
 def _check_image_folder(target: Path, overwrite: bool) -> None:
@@ -122,4 +122,4 @@ def _check_image_folder(target: Path, overwrite: bool) -> None:
     if names and not all(OUR_NAME.fullmatch(name) for name in names):
         raise BadInput(f"{target} holds other files; choose a new or empty folder for the images.")
     if names and not overwrite:
-        raise BadInput(f"{target} holds images already; choose another folder or allow overwriting.")
+        raise BadInput(f"{target} holds images already; choose another folder, or give --overwrite.")

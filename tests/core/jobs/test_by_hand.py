@@ -90,7 +90,7 @@ def test_samples_of_an_analysis_are_used_again(model, clip, tmp_path):
         ({"layer_bits": (LayerBits("midle", Bits(8, 8)),)}, "midle"),
         ({"layer_ranks": (LayerRank("midle", 4),)}, "midle"),
         ({"ranges": (FrameRange(), FrameRange())}, "2 ranges for 1 clips"),
-        ({"ranges": (FrameRange(50),)}, "start before 50"),
+        ({"ranges": (FrameRange(50),)}, "start before frame 6"),
         ({"exclude": ("*",)}, "exclude fewer"),
     ],
 )
@@ -106,3 +106,11 @@ def test_a_range_is_read_from_its_start_and_counts_as_other_content(clip):
     assert (part.read(0, 2) == whole.read(2, 2)).all()
     assert (part.read(1, 4) == whole.read(3, 4)[[0, 1, 1, 1]]).all()
     assert whole.digest != part.digest
+
+
+def test_what_is_no_clip_is_found_before_anything_is_written(model, tmp_path):
+    (tmp_path / "notes.mp4").write_text("no video")
+    for job in (AnalyzeJob, QuantizeJob):
+        with pytest.raises(BadInput, match=r"notes\.mp4 cannot be opened"):
+            run(job(clips=(str(tmp_path / "notes.mp4"),), out=str(tmp_path / "out"), model=str(model)))
+    assert not (tmp_path / "out").exists()

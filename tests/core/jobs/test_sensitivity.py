@@ -165,7 +165,7 @@ def test_without_a_region_the_busiest_part_is_taken(job):
     [
         ({"region": (0, 0, 65, 8)}, "does not lie in the enlarged frame of 64x64"),
         ({"region": (0, 0, 0, 8)}, "does not lie"),
-        ({"start": 99}, "99"),
+        ({"start": 99}, "start before frame 6"),
     ],
 )
 def test_bad_regions_and_frames(job, changes, words):

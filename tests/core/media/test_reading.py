@@ -81,7 +81,7 @@ def test_part_of_a_clip(start: int, stop: int | None, expected: range) -> None:
 
 @pytest.mark.parametrize("name", ["sound_and_tags.mp4", "images_gap"])
 def test_part_behind_the_end_is_refused(name: str) -> None:
-    with pytest.raises(BadInput, match="frames; start before"):
+    with pytest.raises(BadInput, match="counted from 0; start before frame"):
         list(open_clip(OURS / name, start=100))
 
 

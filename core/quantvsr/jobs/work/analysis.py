@@ -18,7 +18,7 @@ from quantvsr.calibration.ranks import allocate
 from quantvsr.calibration.samples import RecordSettings, SampleStore, record_samples
 from quantvsr.calibration.table import ComplexityTable
 from quantvsr.errors import BadInput
-from quantvsr.files import atomic_json, make_folder, read_json
+from quantvsr.files import atomic_json, folder_for, make_folder, read_json
 from quantvsr.jobs.analyze import AnalyzeJob, AnalyzeResult
 from quantvsr.jobs.base import plain
 from quantvsr.jobs.presets import budget_of
@@ -67,7 +67,7 @@ class Analysis:
 
 def analyze(job: AnalyzeJob, progress: Progress) -> AnalyzeResult:
     """Run the analysis on its own."""
-    folder = Path(job.out).expanduser()
+    folder = folder_for(job.out, job.name)
     clips = learn_clips(job.clips, ranges=job.ranges)
     recognise(job.model)
     ledger = Ledger(make_folder(folder / "work"))

@@ -149,6 +149,8 @@ class LearnClip:
 
     def __init__(self, path: Path, frames: FrameRange | None = None) -> None:
         part = frames or FrameRange()
+        with open_clip(path):
+            pass  # what is no clip is found before any work
         self.path = path
         self.name = path.name
         self.digest = hash_path(path) if part == FrameRange() else f"{hash_path(path)} {part}"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from quantvsr import __version__
 from quantvsr.errors import BadInput
-from quantvsr.files import atomic_json, make_folder
+from quantvsr.files import atomic_json, folder_for, make_folder
 from quantvsr.hashing import hash_file
 from quantvsr.jobs.compare import CompareJob, CompareResult
 from quantvsr.jobs.options import Bits
@@ -59,7 +59,7 @@ _KEYS = (
 def compare(job: CompareJob, progress: Progress) -> CompareResult:
     """Compare on a clip, with a given checkpoint or with one made for it."""
     began = time.perf_counter()
-    folder = Path(job.out).expanduser()
+    folder = folder_for(job.out, job.name)
     piece = Piece(Path(job.clip).expanduser(), job.start, job.frames, frame_rate=job.frame_rate)
     with piece.open():
         pass  # a clip that cannot be read is found before any work

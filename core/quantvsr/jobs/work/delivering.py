@@ -40,7 +40,7 @@ def deliver(job: DeliverJob, progress: Progress) -> DeliverResult:
     stamp = target.with_suffix(".json")
     for place in (target, stamp):
         if place.exists() and not job.overwrite:
-            raise BadInput(f"{place} exists already; choose another name or allow overwriting.")
+            raise BadInput(f"{place} exists already; choose another name, or give --overwrite.")
     if target.exists() and target.samefile(source):
         raise BadInput(f"{target} is the checkpoint itself; choose another name.")
     info = read_checkpoint_info(source)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantvsr.errors import BadInput
-from quantvsr.files import make_folder
+from quantvsr.files import folder_for, make_folder
 from quantvsr.jobs.compare import CompareResult
 from quantvsr.jobs.demo import DemoJob
 from quantvsr.jobs.work.clips import Piece, bundled_clips, learn_clips
@@ -36,7 +36,7 @@ class _Truth:
 def demo(job: DemoJob, progress: Progress) -> CompareResult:
     """Run the whole job; finished parts of an earlier run with the same settings are taken."""
     began = time.perf_counter()
-    folder = Path(job.out).expanduser()
+    folder = folder_for(job.out, job.name)
     piece, truth, shown = _choose_clip(job, progress)
     recognise(job.model)
     candidates(job.backend, choose_device(job.device))

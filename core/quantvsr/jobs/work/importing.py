@@ -7,7 +7,8 @@ from pathlib import Path
 from torch import Tensor
 
 from quantvsr import __version__
-from quantvsr.errors import BadInput, BadModel
+from quantvsr.errors import BadModel
+from quantvsr.files import folder_for
 from quantvsr.hashing import hash_file
 from quantvsr.jobs.import_qparams import ImportQparamsJob, ImportQparamsResult
 from quantvsr.jobs.work.analysis import source_hash
@@ -25,9 +26,7 @@ from quantvsr.upscale.memory import peak_memory
 def import_qparams(job: ImportQparamsJob, progress: Progress) -> ImportQparamsResult:
     """Read the file, put its values into the model's layers, pack and write them."""
     began = time.perf_counter()
-    folder, file = Path(job.out).expanduser(), Path(job.file).expanduser()
-    if folder.suffix:
-        raise BadInput(f"{folder} looks like a file; --out of 'import-qparams' is a folder.")
+    folder, file = folder_for(job.out, job.name), Path(job.file).expanduser()
     recognise(job.model)
     progress.report(0.0, f"reading {file.name}")
     params = read_qparams(file)

@@ -10,8 +10,8 @@ from quantvsr import __version__
 from quantvsr.calibration.refine_config import RefineConfig
 from quantvsr.calibration.results import RefineResult
 from quantvsr.calibration.samples import SampleStore
-from quantvsr.errors import BadInput, BadModel
-from quantvsr.files import atomic_json, atomic_path, make_folder, remove
+from quantvsr.errors import BadModel
+from quantvsr.files import atomic_json, atomic_path, folder_for, make_folder, remove
 from quantvsr.jobs.presets import preset
 from quantvsr.jobs.quantize import QuantizeJob, QuantizeResult
 from quantvsr.jobs.settings import MethodSettings
@@ -59,9 +59,7 @@ class Quantized:
 
 def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
     """Run the quantization on its own."""
-    folder = Path(job.out).expanduser()
-    if folder.suffix:
-        raise BadInput(f"{folder} looks like a file; --out of 'quantize' is a folder.")
+    folder = folder_for(job.out, job.name)
     recognise(job.model)
     device = choose_device(job.device)
     clips = learn_clips(job.clips, ranges=job.ranges) if uses_samples(job) else []

@@ -12,6 +12,7 @@ from quantvsr.calibration.refine import refine
 from quantvsr.calibration.refine_config import PRESETS
 from quantvsr.calibration.samples import SampleStore
 from quantvsr.errors import BadInput
+from quantvsr.files import folder_for
 from quantvsr.jobs.options import Bits
 from quantvsr.jobs.repack import RepackJob, RepackResult
 from quantvsr.jobs.work.models import open_full
@@ -29,6 +30,7 @@ def repack(job: RepackJob, progress: Progress) -> RepackResult:
     changes = job.changes()
     if not changes:
         raise BadInput("Nothing is changed; give --layer-ranks or --layer-bits.")
+    folder = folder_for(job.out, job.name)
     source = checkpoint_file(job.checkpoint)
     progress.report(0.0, "opening the model")
     adapter = open_full(job)
@@ -43,7 +45,7 @@ def repack(job: RepackJob, progress: Progress) -> RepackResult:
         changed[name] = _replace(adapter.denoiser, plain[name], layers[name], rank, bits)
         progress.report(0.1 + 0.2 * (number + 1) / len(changes), f"packed {name}")
     losses = _fit(job, source, adapter, changed, progress.stage("fit", 0.3, 0.95))
-    target = Path(job.out).expanduser() / CHECKPOINT
+    target = folder / CHECKPOINT
     for layer in changed.values():
         layer.mode = "frozen"
     said = {

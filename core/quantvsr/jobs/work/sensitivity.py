@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from quantvsr import __version__
 from quantvsr.calibration.kinds import block_kind
 from quantvsr.errors import BadInput
-from quantvsr.files import atomic_json, make_folder, read_json
+from quantvsr.files import atomic_json, folder_for, make_folder, read_json
 from quantvsr.hashing import hash_file, hash_json
 from quantvsr.jobs.sensitivity import FILE, SensitivityJob, SensitivityResult
 from quantvsr.jobs.work.analysis import source_hash
@@ -74,7 +74,7 @@ def find_sensitivity(job: SensitivityJob, progress: Progress) -> SensitivityResu
     if job.estimate:
         return SensitivityResult(out=None, cost=cost, found=None)
     progress.warn(_told(job, len(names), cost))
-    folder = make_folder(Path(job.out).expanduser())
+    folder = make_folder(folder_for(job.out, job.name))
     identity = {
         "program": __version__,
         "model": source_hash(job.model),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quantvsr.errors import BadInput, Cancelled, DiskFull, QuantVSRError
-from quantvsr.files import make_folder
+from quantvsr.files import folder_for, make_folder
 from quantvsr.hashing import hash_file, hash_json
 from quantvsr.jobs.options import Bits
 from quantvsr.jobs.settings import MethodSettings
@@ -81,9 +81,7 @@ class _Sweep:
     def __init__(self, job: SweepJob, progress: Progress) -> None:
         self.job, self.progress = job, progress
         self.began = time.perf_counter()
-        self.folder = Path(job.out).expanduser()
-        if self.folder.suffix:
-            raise BadInput(f"{self.folder} looks like a file; --out of 'sweep' is a folder.")
+        self.folder = folder_for(job.out, job.name)
         recognise(job.model)
         choose_device(job.device)
         self.metrics = self._metrics()
