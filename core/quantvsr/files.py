@@ -92,6 +92,24 @@ def folder_for(path: str, command: str) -> Path:
     return folder
 
 
+def file_for(path: str | os.PathLike[str], command: str, ending: str) -> Path:
+    """The file that a command writes to, by what the user gave.
+
+    Its ending is asked for, so that a clip or a result that was given by mistake is not replaced.
+
+    Raises:
+        BadInput: It is a folder, or ends otherwise.
+    """
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise BadInput(
+            f"{file} is a folder; --out of '{command}' is a file such as {file / command}{ending}."
+        )
+    if file.suffix.lower() != ending:
+        raise BadInput(f"--out of '{command}' must end in {ending}; rename {file}.")
+    return file
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder with all it holds; a missing one is fine."""
     if path.is_dir() and not path.is_symlink():

@@ -9,6 +9,7 @@ from quantvsr.files import (
     atomic_bytes,
     atomic_json,
     atomic_path,
+    file_for,
     folder_for,
     is_disk_full,
     make_folder,
@@ -142,3 +143,14 @@ def test_a_file_is_no_folder_to_write_to(tmp_path, name):
     (tmp_path / "a file").write_text("x")
     with pytest.raises(BadInput, match=f"{name} looks like a file; --out of 'quantize' is a folder"):
         folder_for(str(tmp_path / name), "quantize")
+
+
+def test_a_file_to_write_to_is_known_by_its_ending(tmp_path):
+    assert file_for(tmp_path / "figures.JSON", "measure", ".json") == tmp_path / "figures.JSON"
+    (tmp_path / "folder.json").mkdir()
+    for name, words in (
+        ("clip.mp4", "must end in .json"),
+        ("folder.json", "is a folder; --out of 'measure'"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            file_for(tmp_path / name, "measure", ".json")

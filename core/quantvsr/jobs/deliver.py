@@ -41,7 +41,7 @@ class DeliverResult(Result):
             ("Checkpoint", str(self.out)),
             ("Size", f"{megabytes(size['file'])} ({self.content['reduction']:.2%} smaller than FP32)"),
             ("Effective bits", f"{bits['all']:.2f} a weight, {bits['codes']:.2f} of them codes"),
-            ("Execution", ", ".join(self.content["execution"])),
+            ("Execution", "; ".join(self.content["execution"])),
             ("Stamp", str(self.stamp)),
         ]
 

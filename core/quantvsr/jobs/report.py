@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.base import Job, Result, register
+from quantvsr.jobs.base import Job, Result, counted, megabytes, register
 from quantvsr.jobs.options import PATH, SWITCH, TEXT, option
 from quantvsr.progress import Progress
 
@@ -26,8 +26,8 @@ class ReportResult(Result):
     def rows(self) -> list[tuple[str, str]]:
         """Place and size."""
         return [
-            ("Shows", f"{self.versions} versions on {self.clips} clips"),
-            ("Written to", f"{self.out} ({self.size / 1e6:.1f} MB)"),
+            ("Shows", f"{counted(self.versions, 'version')} on {counted(self.clips, 'clip')}"),
+            ("Written to", f"{self.out} ({megabytes(self.size)})"),
         ]
 
 

@@ -105,6 +105,13 @@ def test_bad_arguments(clips, tmp_path):
         run(MeasureJob(clip=clips[0], start=9))
 
 
+def test_the_clip_is_not_replaced_by_its_figures(clips, tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"a clip")
+    with pytest.raises(BadInput, match=r"must end in \.json; rename .*clip\.mp4"):
+        run(MeasureJob(clip=clips[0], out=str(tmp_path / "clip.mp4")))
+    assert (tmp_path / "clip.mp4").read_bytes() == b"a clip"
+
+
 def test_it_can_be_stopped(clips):
     progress = Progress()
     progress.cancel()

@@ -6,7 +6,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from quantvsr.errors import BadInput
-from quantvsr.files import atomic_json
+from quantvsr.files import atomic_json, file_for
 from quantvsr.jobs.measure import MeasureJob, MeasureResult
 from quantvsr.jobs.work.clips import Piece, likely_frames, tell_warnings
 from quantvsr.jobs.work.machine import choose_device
@@ -38,6 +38,7 @@ def measure_clip(job: MeasureJob, progress: Progress) -> MeasureResult:
         BadInput: A clip cannot be read, a metric's name is unknown, or nothing is left to measure.
     """
     progress = told = _Told(progress)
+    out = None if job.out is None else file_for(job.out, job.name, ".json")
     asked = tuple(dict.fromkeys(job.metrics))
     for name in asked:
         get_metric(name)
@@ -71,13 +72,13 @@ def measure_clip(job: MeasureJob, progress: Progress) -> MeasureResult:
         values=meter.result(),
         per_frame=per_frame,
         metrics={name: get_metric(name).to_json() for name in meter.names},
-        out=None if job.out is None else Path(job.out).expanduser(),
+        out=out,
         explain=job.explain,
     )
-    if result.out is not None:
+    if out is not None:
         head = {"format": "quantvsr-measure", "version": 1, "command": job.command()}
         kept = {key: value for key, value in result.to_json().items() if key not in ("out", "explain")}
-        atomic_json(result.out, {**head, **kept, "warnings": told.told})
+        atomic_json(out, {**head, **kept, "warnings": told.told})
     return result
 
 

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from quantvsr.errors import BadInput
-from quantvsr.files import atomic_bytes
+from quantvsr.files import atomic_bytes, file_for
 from quantvsr.jobs.report import ReportJob, ReportResult
 from quantvsr.progress import Progress
 from quantvsr.report import build_report, read_folder
@@ -19,9 +18,7 @@ def write_report(job: ReportJob, progress: Progress) -> ReportResult:
         BadInput: The folder holds no results, or the file is none.
     """
     folder = Path(job.folder).expanduser()
-    target = folder / FILE if job.out is None else Path(job.out).expanduser()
-    if target.is_dir():
-        raise BadInput(f"{target} is a folder; --out of 'report' is a file such as {target / FILE}.")
+    target = file_for(folder / FILE if job.out is None else job.out, job.name, ".html")
     progress.check()
     progress.report(0.0, "reading")
     report = read_folder(folder, pictures=job.pictures, progress=progress.stage("read", 0.0, 0.6))
