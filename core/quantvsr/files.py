@@ -107,7 +107,22 @@ def file_for(path: str | os.PathLike[str], command: str, ending: str) -> Path:
         )
     if file.suffix.lower() != ending:
         raise BadInput(f"--out of '{command}' must end in {ending}; rename {file}.")
+    check_place(file)
     return file
+
+
+def check_place(target: Path) -> None:
+    """Say that a file or folder cannot be written where it shall be, before anything long is done for it.
+
+    Raises:
+        BadInput: Something above it is a file, or may not be written to.
+    """
+    folder = target.absolute().parent
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    if not existing.is_dir():
+        raise BadInput(f"{existing} is a file, so {target} cannot be written; choose another folder.")
+    if not os.access(existing, os.W_OK):
+        raise BadInput(f"{existing} cannot be written to; choose a folder you may write to.")
 
 
 def remove(path: Path) -> None:

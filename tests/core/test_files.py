@@ -9,6 +9,7 @@ from quantvsr.files import (
     atomic_bytes,
     atomic_json,
     atomic_path,
+    check_place,
     file_for,
     folder_for,
     is_disk_full,
@@ -154,3 +155,11 @@ def test_a_file_to_write_to_is_known_by_its_ending(tmp_path):
     ):
         with pytest.raises(BadInput, match=words):
             file_for(tmp_path / name, "measure", ".json")
+
+
+def test_a_place_below_a_file_is_no_place(tmp_path):
+    check_place(tmp_path / "new" / "newer" / "a.json")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match=r"file is a file, so .*a\.json cannot be written"):
+        check_place(tmp_path / "file" / "below" / "a.json")

@@ -202,6 +202,9 @@ def run(job: Job, progress: Progress | None = None) -> Result:
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             text = "The memory is not enough for this; use a smaller --tile, or another --device."
             raise QuantVSRError(text) from error
+        if isinstance(error, PermissionError) and error.filename is not None:
+            text = f"{error.filename} may not be opened; change its permissions or choose another."
+            raise BadInput(text) from error
         raise
 
 

@@ -1,7 +1,6 @@
 """Choosing and checking how a clip is written."""
 
 import dataclasses
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from av.codec import Codec
 
 from quantvsr.errors import BadInput
+from quantvsr.files import check_place
 from quantvsr.media.clip_writer import ClipWriter, WriteJob
 from quantvsr.media.codecs import OutputCodec, check_output_size, container_for, find_codec
 from quantvsr.media.colour import PIXEL_LAYOUTS
@@ -98,12 +98,7 @@ def open_writer(
 def _check_place(target: Path, codec: OutputCodec, info: ClipInfo | None, overwrite: bool) -> None:
     if info is not None and target.exists() and target.samefile(info.path):
         raise BadInput(f"{target} is the clip itself; choose another name for the output.")
-    folder = target.parent
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not existing.is_dir():
-        raise BadInput(f"{existing} is a file, so {target} cannot be written; choose another folder.")
-    if not os.access(existing, os.W_OK):
-        raise BadInput(f"{existing} cannot be written to; choose a folder you may write to.")
+    check_place(target)
     if codec.name == "png":
         _check_image_folder(target, overwrite)
         return

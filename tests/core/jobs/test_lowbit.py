@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from quantvsr.jobs.work.lowbit import Way, execute
+from quantvsr.errors import BadInput
+from quantvsr.jobs.settings import MethodSettings
+from quantvsr.jobs.work.lowbit import Way, cached_checkpoint, execute
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.progress import Progress
 from quantvsr.quant.config import default
@@ -54,3 +56,12 @@ def test_an_integer_model_computes_in_the_type_that_pays(kind: str, monkeypatch:
     best = candidates("onednn", adapter.device)[0]
     assert execute(adapter, "onednn", Progress()) == Way(best.title, kind)
     assert adapter.denoiser[0].weight.dtype == getattr(torch, kind)
+
+
+def test_a_cache_that_cannot_be_written_to_is_said_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("QUANTVSR_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(BadInput, match="cannot be written to; set QUANTVSR_CACHE"):
+        cached_checkpoint(MethodSettings(), Progress())

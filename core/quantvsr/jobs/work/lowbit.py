@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from quantvsr.files import cache_folder
+from quantvsr.errors import BadInput
+from quantvsr.files import cache_folder, make_folder
 from quantvsr.hashing import hash_json
 from quantvsr.jobs.options import Bits
 from quantvsr.jobs.settings import MethodSettings
@@ -147,6 +148,12 @@ def cached_checkpoint(job: MethodSettings, progress: Progress) -> Path:
     }
     name = f"{Path(job.model).name}-{job.bits}-{job.method}-{job.preset}-{hash_json(settings)[:10]}"
     folder = cache_folder() / "checkpoints" / name
+    try:
+        make_folder(folder)
+    except BadInput as error:
+        raise BadInput(
+            f"{cache_folder()} cannot be written to; set QUANTVSR_CACHE to a folder, or give --checkpoint."
+        ) from error
     # The records know the hashes of the model and the clips: after a change of either it is made anew.
     clips = learn_clips(()) if uses_samples(job) else []
     return run_quantization(job, clips, folder, Ledger(folder / "work"), progress).checkpoint
