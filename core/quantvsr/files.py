@@ -152,7 +152,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     folder = make_folder(target.parent)
-    temporary = folder / f".{target.stem}.{os.getpid()}-{next(_counter)}.part{target.suffix}"
+    # Shortened: a name may have 255 bytes, and the target's own may be nearly as long.
+    temporary = folder / f".{target.stem[:40]}.{os.getpid()}-{next(_counter)}.part{target.suffix}"
     try:
         with write_errors(folder):
             yield temporary

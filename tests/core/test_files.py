@@ -157,6 +157,12 @@ def test_a_file_to_write_to_is_known_by_its_ending(tmp_path):
             file_for(tmp_path / name, "measure", ".json")
 
 
+@pytest.mark.parametrize("name", ["x" * 250 + ".json", "日" * 80 + ".json"])
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path, name):
+    atomic_json(tmp_path / name, 1)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
 def test_a_place_below_a_file_is_no_place(tmp_path):
     check_place(tmp_path / "new" / "newer" / "a.json")
     assert list(tmp_path.iterdir()) == []

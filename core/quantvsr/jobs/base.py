@@ -5,12 +5,14 @@ made, saved, opened and shown as a command in a process that never loads the eng
 """
 
 import dataclasses
+import errno
 import inspect
 import os
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 from quantvsr.errors import BadInput, DiskFull, QuantVSRError
@@ -202,6 +204,9 @@ def run(job: Job, progress: Progress | None = None) -> Result:
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             text = "The memory is not enough for this; use a smaller --tile, or another --device."
             raise QuantVSRError(text) from error
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            name = Path(str(error.filename)).name
+            raise BadInput(f"The name {name[:40]}... is too long; choose a shorter one.") from error
         if isinstance(error, PermissionError) and error.filename is not None:
             text = f"{error.filename} may not be opened; change its permissions or choose another."
             raise BadInput(text) from error

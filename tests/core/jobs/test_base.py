@@ -148,6 +148,7 @@ def test_a_warning_is_said_once():
         (Cancelled(), Cancelled),
         (OSError(errno.ENOSPC, "No space left on device"), DiskFull),
         (MemoryError(), QuantVSRError),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a" * 300), BadInput),
         (PermissionError(errno.EACCES, "Permission denied", "locked.json"), BadInput),
         (ZeroDivisionError(), ZeroDivisionError),
     ],
