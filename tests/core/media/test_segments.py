@@ -39,7 +39,7 @@ def times(count=11):
         at += length
 
 
-def write(path, stop=None, key="k", codec="h264", **details):
+def write(path, stop=None, key="k", codec="h264", late=Fraction(0), **details):
     """Write what is missing, or stop before frame `stop` as a crash would."""
     parts = PartsFolder(path, key)
     writer = open_writer(path, 64, 64, codec=codec, frame_rate=Fraction(25), parts=parts, **details)
@@ -49,7 +49,7 @@ def write(path, stop=None, key="k", codec="h264", **details):
                 continue
             if number == stop:
                 raise KeyboardInterrupt
-            writer.write(picture, *timing)
+            writer.write(picture, timing[0] + late, timing[1])
     return writer
 
 
@@ -172,6 +172,16 @@ def test_sound_is_copied_once_for_all_segments(tmp_path):
         sound = [[bytes(p) for p in c.demux(c.streams.audio[0]) if p.size] for c in (a, b)]
     assert sound[0] == sound[1]
     assert check_written(out, writer.frames, writer.duration).frames == writer.frames
+
+
+@pytest.mark.parametrize("codec", ENDINGS)
+def test_pictures_may_begin_after_the_sound(codec, tmp_path):
+    out = tmp_path / f"a{ENDINGS[codec]}"
+    writer = write(out, codec=codec, late=Fraction(1, 5))
+    found = check_written(out, 11, writer.duration)
+    assert found.seconds == pytest.approx(14 / 25, abs=0.005)
+    with av.open(str(out)) as container:
+        assert float(next(container.decode(video=0)).time) == pytest.approx(0.2, abs=0.001)
 
 
 def test_a_result_that_lost_a_frame_is_not_believed(tmp_path):
