@@ -53,12 +53,15 @@ class SegmentedVideoWriter(VideoWriter):
             segment = read_segment(file)
             self._time_base, self._zero = segment.time_base, segment.zero
             self._end = segment.end
-            self._last = max(packet.pts for packet in segment.packets)
+            shown = [packet.pts for packet in segment.packets]
+            self._first = min(shown) if self._first is None else self._first
+            self._last = max(shown)
             self.finished += segment.frames
         # Pictures of the segment under way are encoded again, with those to come.
         while (picture := self._parts.picture(self.finished)) is not None:
             self._waiting.append(picture)
             self._zero, self._end, self._last = picture.zero, picture.end, picture.pts
+            self._first = picture.pts if self._first is None else self._first
             self.finished += 1
         self.frames = self.finished
 
@@ -231,12 +234,11 @@ def check_written(path: Path, frames: int, seconds: Fraction | None) -> Written:
     Args:
         path: Video, or folder of images.
         frames: Pictures that were written.
-        seconds: When the last one ends, counted from the output's zero; None is not compared.
+        seconds: How long they are shown; None is not compared.
 
     Raises:
         BadInput: The output holds something else.
     """
-    begin = Fraction(0)
     if path.is_dir():
         found = Written(sum(1 for _ in path.glob("*.png")), None)
     else:
@@ -252,11 +254,9 @@ def check_written(path: Path, frames: int, seconds: Fraction | None) -> Written:
         # MP4 packets last until the next one is decoded, which is not how long their pictures are shown.
         found = Written(len(times), float(end - begin) if told is None else told)
     # Containers round times, Matroska to milliseconds.
-    # Where sound comes first, pictures begin after the output's zero.
-    end_found = None if found.seconds is None else float(begin) + found.seconds
-    late = seconds is not None and end_found is not None and abs(end_found - seconds) > 0.02
+    late = seconds is not None and found.seconds is not None and abs(found.seconds - seconds) > 0.02
     if found.frames != frames or late:
-        held = f"{found.frames} pictures" + ("" if end_found is None else f" in {end_found:.2f} s")
+        held = f"{found.frames} pictures" + ("" if found.seconds is None else f" in {found.seconds:.2f} s")
         wanted = f"{frames}" + ("" if seconds is None else f" in {float(seconds):.2f} s")
         raise BadInput(f"{path} holds {held} where {wanted} were written; delete it and write it again.")
     return found

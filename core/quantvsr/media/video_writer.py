@@ -72,6 +72,7 @@ class VideoWriter(ClipWriter):
         self._stream: Any = None
         self._copier: StreamCopier | None = None
         self._zero: Fraction | None = None
+        self._first: int | None = None
         self._last = -1
         self._end = Fraction(0)
         self._durations: dict[int, int] = {}
@@ -80,8 +81,8 @@ class VideoWriter(ClipWriter):
 
     @property
     def duration(self) -> Fraction:
-        """Seconds from the output's zero to where the last picture ends."""
-        return self._end
+        """Seconds from where the first picture begins (sound may come before) to where the last one ends."""
+        return self._end - (self._first or 0) * self._time_base
 
     def _open(self, temporary: Path) -> None:
         self._open_output(temporary)
@@ -173,6 +174,7 @@ class VideoWriter(ClipWriter):
         self._end = at + shown
         # Times that fall together on a coarse grid are moved on by one tick.
         self._last = pts = max(round(at / self._time_base), self._last + 1)
+        self._first = pts if self._first is None else self._first
         frame = rgb_to_frame(rgb, self._pixel_format, self.colour)
         frame.pts = pts
         frame.time_base = self._time_base
@@ -201,7 +203,8 @@ class VideoWriter(ClipWriter):
     def _mux_last(self) -> None:
         # Containers add up decoding times: the last packet's length decides where the last picture ends.
         end = round(self._end / self._time_base)
-        self._held.duration = max(end - self._delay - self._held.dts, 1)
+        # Its own picture is shown as long as it should be, also where a hole in the times upsets that sum.
+        self._held.duration = max(end - self._delay - self._held.dts, self._held.duration, 1)
         self._output.mux(self._held)
 
     def _finish(self) -> None:

@@ -174,14 +174,30 @@ def test_sound_is_copied_once_for_all_segments(tmp_path):
     assert check_written(out, writer.frames, writer.duration).frames == writer.frames
 
 
-@pytest.mark.parametrize("codec", ENDINGS)
-def test_pictures_may_begin_after_the_sound(codec, tmp_path):
+@pytest.mark.parametrize("stop", [0, 2, 9])
+@pytest.mark.parametrize("codec", ["h264", "ffv1"])
+def test_pictures_may_begin_after_the_sound(codec, stop, tmp_path):
     out = tmp_path / f"a{ENDINGS[codec]}"
+    with pytest.raises(KeyboardInterrupt):
+        write(out, stop, codec=codec, late=Fraction(1, 5))
     writer = write(out, codec=codec, late=Fraction(1, 5))
     found = check_written(out, 11, writer.duration)
     assert found.seconds == pytest.approx(14 / 25, abs=0.005)
     with av.open(str(out)) as container:
         assert float(next(container.decode(video=0)).time) == pytest.approx(0.2, abs=0.001)
+
+
+@pytest.mark.parametrize("count", range(4, 20))
+def test_after_a_hole_in_the_times_the_last_picture_is_shown_to_its_end(count, tmp_path, monkeypatch):
+    monkeypatch.setattr(segment_writer, "SEGMENT_FRAMES", 120)  # long enough for pictures out of order
+    out = tmp_path / "a.mp4"
+    # Moving noise, so that the encoder reorders; with some counts the last picture is the last decoded too.
+    wide = np.random.default_rng(0).random((64, 64 + count, 3)).astype(np.float32) / 2
+    with open_writer(out, 64, 64, frame_rate=Fraction(24), parts=PartsFolder(out, "k")) as writer:
+        for number in range(count):
+            at = Fraction(number + (6 if number else 0), 24)
+            writer.write(wide[:, number : number + 64], at, Fraction(1, 24))
+    assert check_written(out, count, writer.duration).seconds == pytest.approx((count + 6) / 24, abs=0.001)
 
 
 def test_a_result_that_lost_a_frame_is_not_believed(tmp_path):
