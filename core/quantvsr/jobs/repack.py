@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.base import Result, megabytes, register
+from quantvsr.jobs.base import Result, counted, megabytes, register
 from quantvsr.jobs.options import INTEGER, LAYER_BITS, LAYER_RANK, PATH, Bits, LayerBits, LayerRank, option
 from quantvsr.jobs.settings import ModelSettings
 from quantvsr.progress import Progress
@@ -33,7 +33,7 @@ class RepackResult(Result):
     def rows(self) -> list[tuple[str, str]]:
         """Size and place."""
         rows = [
-            ("Packed again", f"{len(self.changed)} layers in {self.seconds:.1f} s"),
+            ("Packed again", f"{counted(len(self.changed), 'layer')} in {self.seconds:.1f} s"),
             ("Size", f"{megabytes(self.bytes_lowbit)} ({self.effective_bits:.2f} bits a weight)"),
         ]
         if self.loss_first is not None and self.loss_last is not None:

@@ -52,7 +52,7 @@ asked for but not reached yet (an interrupted sweep).
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.base import Result, register
+from quantvsr.jobs.base import Result, counted, register
 from quantvsr.jobs.options import BITS, INTEGER, METHOD, PATH, TEXT, Bits, option
 from quantvsr.jobs.presets import preset_names
 from quantvsr.jobs.settings import ModelSettings
@@ -91,7 +91,7 @@ class SweepResult(Result):
 
     def rows(self) -> list[tuple[str, str]]:
         """What was done and who won."""
-        rows = [("Done", f"{self.done} models on {self.clips} clips")]
+        rows = [("Done", f"{counted(self.done, 'model')} on {counted(self.clips, 'clip')}")]
         rows += [("Failed", f"{name}: {reason}") for name, reason in self.failed.items()]
         rows += [(f"Closest to FP at {bits}", name) for bits, name in self.best.items()]
         return [*rows, ("Time", f"{self.seconds:.0f} s"), ("Written to", str(self.out))]

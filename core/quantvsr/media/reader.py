@@ -75,7 +75,8 @@ def open_clip(
 
 
 def _starts_late(clip: Path, frames: int) -> BadInput:
-    return BadInput(f"{clip} has {frames} frames, counted from 0; start before frame {frames}.")
+    held = "1 frame" if frames == 1 else f"{frames} frames"
+    return BadInput(f"{clip} has {held}, counted from 0; start before frame {frames}.")
 
 
 def _is_still_image(path: Path) -> bool:

@@ -28,14 +28,23 @@ def convert(adapter: VSRAdapter, folder: Path, dtype: torch.dtype = torch.float3
         BadInput: The folder is not empty, or this kind of model is not written.
         DiskFull: No space left.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder} is not empty; choose a new folder.")
+    check_empty(folder)
     writer = _WRITERS.get(adapter.name)
     if writer is None:
         raise BadInput(f"{adapter.source} ({adapter.name}) cannot be converted; it is used as it is.")
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         writer(adapter, temporary, dtype)
+
+
+def check_empty(folder: Path) -> None:
+    """Say that a folder cannot be written as a new one.
+
+    Raises:
+        BadInput: It holds something, or is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder} is not empty; choose a new folder.")
 
 
 def _mgld(adapter: Any, folder: Path, dtype: torch.dtype) -> None:
@@ -84,7 +93,8 @@ def _parts(folder: Path, parts: dict[str, Any], class_name: str, dtype: torch.dt
     index: dict[str, Any] = {"_class_name": class_name}
     for name, part in parts.items():
         if isinstance(part, torch.nn.Module):
-            part = part.to(dtype)
+            # The library's own `to` prints a remark.
+            part = torch.nn.Module.to(part, dtype)
         cast(Any, part).save_pretrained(folder / name)
         index[name] = [type(part).__module__.partition(".")[0], type(part).__name__]
     atomic_json(folder / "model_index.json", index)

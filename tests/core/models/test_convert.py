@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers.models import modeling_utils
 
 from core.models.upscalers.folders import ldm_parts, text_encoder, write_pipeline, x4_parts
 from quantvsr import cli
@@ -70,8 +71,11 @@ def test_mgld_keeps_its_flow_network(tmp_path: Path) -> None:
     assert all(torch.equal(v, state[k]) for k, v in adapter.flow.network.state_dict().items())  # type: ignore[attr-defined]
 
 
-def test_the_bundled_model(tmp_path: Path) -> None:
+def test_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remarks: list[str] = []
+    monkeypatch.setattr(modeling_utils.logger, "warning", lambda text, *_: remarks.append(text))
     convert(open_model("bundled"), tmp_path / "new", torch.float16)
+    assert remarks == []
     ours, theirs = open_model("bundled").denoiser, open_model(tmp_path / "new").denoiser
     state = theirs.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in ours.state_dict().items())
@@ -84,7 +88,9 @@ def test_as_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     adapter = open_model(tmp_path / "new")
     assert isinstance(adapter, MGLDAdapter)
     assert adapter.precision == torch.bfloat16
-    command[1] = "bundled"
+    assert cli.main([*command, "--quiet"]) == 2
+    assert "new is not empty" in capsys.readouterr().err
+    command[1], command[3] = "bundled", str(tmp_path / "other")
     assert cli.main([*command, "--quiet"]) == 2
     assert "always computes in float32" in capsys.readouterr().err
     capsys.readouterr()
