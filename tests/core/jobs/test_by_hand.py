@@ -108,6 +108,15 @@ def test_a_range_is_read_from_its_start_and_counts_as_other_content(clip):
     assert whole.digest != part.digest
 
 
+def test_an_analysis_that_is_not_there_is_not_begun(model, clip, tmp_path):
+    job = QuantizeJob(
+        clips=(str(clip),), out=str(tmp_path / "q"), model=str(model), analysis=str(tmp_path / "a")
+    )
+    with pytest.raises(BadInput, match="leave --analysis out"):
+        run(job)
+    assert not (tmp_path / "q").exists() and not (tmp_path / "a").exists()
+
+
 def test_what_is_no_clip_is_found_before_anything_is_written(model, tmp_path):
     (tmp_path / "notes.mp4").write_text("no video")
     for job in (AnalyzeJob, QuantizeJob):

@@ -101,6 +101,8 @@ def test_bad_arguments(clips, tmp_path):
         run(MeasureJob(clip=clips[0], metrics=("vmaf",)))
     with pytest.raises(BadInput, match="nowhere"):
         run(MeasureJob(clip=str(tmp_path / "nowhere")))
+    with pytest.raises(BadInput, match=r"--border 50 leaves nothing of \w+ \(\d+x\d+\)"):
+        run(MeasureJob(clip=clips[0], border=50))
     with pytest.raises(BadInput, match="start before frame"):
         run(MeasureJob(clip=clips[0], start=9))
 

@@ -48,6 +48,10 @@ def measure_clip(job: MeasureJob, progress: Progress) -> MeasureResult:
         start = job.start if job.reference_start is None else job.reference_start
         path = Path(job.reference).expanduser()
         reference = Piece(path, start, job.frames, frame_rate=_RATE)
+    with clip.open() as reader:
+        if 2 * job.border >= min(reader.info.width, reader.info.height):
+            size = f"{reader.info.width}x{reader.info.height}"
+            raise BadInput(f"--border {job.border} leaves nothing of {clip.path.name} ({size}); give less.")
     usable = _same_size(clip, reference, progress)
     names = _chosen(asked, clip.path, usable, reference is not None, progress)
     folder = None if job.weights is None else Path(job.weights).expanduser()
@@ -85,8 +89,7 @@ def measure_clip(job: MeasureJob, progress: Progress) -> MeasureResult:
 def _same_size(clip: Piece, reference: Piece | None, progress: Progress) -> bool:
     """Whether there is a reference that the clip can be compared with; says so if it cannot."""
     if reference is None:
-        with clip.open():
-            return False
+        return False
     with clip.open() as one, reference.open() as other:
         sizes = [(reader.info.width, reader.info.height) for reader in (one, other)]
     if sizes[0] == sizes[1]:

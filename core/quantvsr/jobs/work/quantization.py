@@ -10,7 +10,7 @@ from quantvsr import __version__
 from quantvsr.calibration.refine_config import RefineConfig
 from quantvsr.calibration.results import RefineResult
 from quantvsr.calibration.samples import SampleStore
-from quantvsr.errors import BadModel
+from quantvsr.errors import BadInput, BadModel
 from quantvsr.files import atomic_json, atomic_path, folder_for, make_folder, remove
 from quantvsr.jobs.presets import preset
 from quantvsr.jobs.quantize import QuantizeJob, QuantizeResult
@@ -62,6 +62,10 @@ def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
     folder = folder_for(job.out, job.name)
     recognise(job.model)
     device = choose_device(job.device)
+    if job.analysis is not None and not Path(job.analysis).expanduser().is_dir():
+        raise BadInput(
+            f"{job.analysis} is no folder; give one that 'quantvsr analyze' wrote, or leave --analysis out."
+        )
     clips = learn_clips(job.clips, ranges=job.ranges) if uses_samples(job) else []
     work = make_folder(folder / "work")
     if job.fresh:
