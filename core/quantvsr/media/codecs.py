@@ -142,8 +142,11 @@ def container_for(codec: OutputCodec, path: Path) -> str:
     """FFmpeg's container name for an output file.
 
     Raises:
-        BadInput: The file's ending does not suit the codec.
+        BadInput: It is a folder, or the file's ending does not suit the codec.
     """
+    if path.is_dir():
+        example = path / f"video{next(iter(codec.containers))}"
+        raise BadInput(f"{path} is a folder; give the name of a file in it, such as {example}.")
     container = codec.containers.get(path.suffix.lower())
     if container is None:
         endings = ", ".join(codec.containers)

@@ -12,6 +12,7 @@ import pytest
 
 from quantvsr.errors import BadInput, DiskFull
 from quantvsr.media import CODECS, ClipInfo, ColourInfo, check_output_size, open_clip, open_writer, probe
+from quantvsr.media.codecs import container_for, find_codec
 
 from .cases import OURS
 from .make_clips import picture
@@ -272,6 +273,8 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is a folder"):
         (tmp_path / "out.mp4").mkdir()
         open_writer(tmp_path / "out.mp4", 64, 48)
+    with pytest.raises(BadInput, match=r"is a folder; .* such as .*video\.mov"):
+        container_for(find_codec("prores"), tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
