@@ -116,6 +116,14 @@ def test_a_finished_job_is_not_done_again_unless_fresh(finished, tmp_path):
     assert listener.seen
 
 
+def test_a_checkpoint_of_other_settings_is_not_replaced_unasked(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "q")
+    kept = (tmp_path / "q" / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(BadInput, match=r"other settings \(bits W4A4, seed 42\); .* --fresh"):
+        run(job(finished.model, tmp_path / "q", finished.clip, bits=Bits(8, 8), seed=1))
+    assert (tmp_path / "q" / "checkpoint.safetensors").read_bytes() == kept
+
+
 @pytest.mark.parametrize(
     "method", ["maxmin", "q-diffusion", "quarot", "vidit-q", "svdquant", "quantvsr-reference"]
 )

@@ -31,7 +31,7 @@ from quantvsr.methods import get_method
 from quantvsr.methods.apply import calibrate
 from quantvsr.models.registry import recognise
 from quantvsr.progress import Progress
-from quantvsr.quant.checkpoint import CheckpointInfo, save_checkpoint
+from quantvsr.quant.checkpoint import CheckpointInfo, read_checkpoint_info, save_checkpoint
 from quantvsr.quant.surgery import LayerMap
 from quantvsr.runtime.registry import SIMULATED
 from quantvsr.upscale.charts import LossCurve, loss_curves
@@ -66,6 +66,7 @@ def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
         raise BadInput(
             f"{job.analysis} is no folder; give one that 'quantvsr analyze' wrote, or leave --analysis out."
         )
+    _check_other(job, folder)
     clips = learn_clips(job.clips, ranges=job.ranges) if uses_samples(job) else []
     work = make_folder(folder / "work")
     if job.fresh:
@@ -95,6 +96,24 @@ def quantize(job: QuantizeJob, progress: Progress) -> QuantizeResult:
         peak_memory=peak_memory(device).ram or 0,
         execution=SIMULATED,
     )
+
+
+def _check_other(job: QuantizeJob, folder: Path) -> None:
+    """Keep a finished checkpoint of another kind: its training may have taken hours."""
+    checkpoint = folder / CHECKPOINT
+    if job.fresh or not checkpoint.is_file():
+        return
+    try:
+        meta = read_checkpoint_info(checkpoint).meta
+    except BadModel:
+        return
+    asked = {"bits": str(job.bits), "method": job.method, "preset": job.preset, "seed": job.seed}
+    there = {name: meta.get(name, value) for name, value in asked.items()}
+    if there != asked:
+        words = ", ".join(f"{name} {there[name]}" for name in asked if there[name] != asked[name])
+        raise BadInput(
+            f"{checkpoint} was made with other settings ({words}); choose another --out, or give --fresh."
+        )
 
 
 def _take_statistics(analysis: Path, folder: Path) -> None:
