@@ -66,7 +66,7 @@ class QuantizeJob(MethodSettings):
         "Records calibration samples from the clips, allocates ranks, splits every layer into a low-rank and "
         "a low-bit branch, trains the low-rank branch and then a bias to match the full-precision model. "
         "Stopped at any moment, the same command goes on from the newest snapshot and ends with the same "
-        "checkpoint. A finished checkpoint of other bits, method, preset or seed is replaced with --fresh only."
+        "checkpoint. A finished one of other bits, method, preset or seed is replaced with --fresh only."
     )
     example = "quantvsr quantize walk.mp4 street.mp4 --bits 4 --preset standard --out my-model-4bit"
     group = "quantize"
