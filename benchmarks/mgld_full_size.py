@@ -53,6 +53,7 @@ from quantvsr.quant.hadamard import Rotation, draw_signs, has_rotation
 from quantvsr.quant.qparams import PREFIX, apply_qparams, read_qparams
 from quantvsr.quant.surgery import LayerMap, quantize_model
 from quantvsr.runtime.execution import accelerate
+from quantvsr.runtime.replay import Replays
 
 LIMIT = 24 * 2**30
 CHECKPOINT = "checkpoint.safetensors"
@@ -179,7 +180,7 @@ def window_of(adapter: MGLDAdapter, side: int) -> tuple[torch.Tensor, torch.Tens
 def enlarge(
     trial: Trial, name: str, adapter: MGLDAdapter, side: int, steps: int, reserve: float = 0.0
 ) -> torch.Tensor | None:
-    """One window of five frames."""
+    """One window of five frames, launched from Python."""
     lq, noise = window_of(adapter, side)
     progress = trial.progress(reserve)
     with trial.part(name) as found, torch.no_grad():
@@ -188,6 +189,21 @@ def enlarge(
         found["finite"] = bool(out.isfinite().all())
         return out
     return None
+
+
+def enlarge_both(trial: Trial, name: str, adapter: MGLDAdapter, side: int, steps: int) -> torch.Tensor | None:
+    """The window again, and with its steps replayed, as people get it."""
+    plain = enlarge(trial, name, adapter, side, steps, RESERVE)
+    replays = Replays(adapter.repeated, adapter.device)
+    with replays:
+        found = enlarge(trial, f"{name}, recorded", adapter, side, min(steps, 3), RESERVE)
+        found = enlarge(trial, f"{name}, replayed", adapter, side, steps, RESERVE)
+    replays.clear()
+    again = enlarge(trial, f"{name}, again", adapter, side, steps, RESERVE)
+    for what, other in (("replayed", found), ("again", again)):
+        if plain is not None and other is not None:
+            print(f"{name}, {what}: largest difference {(other - plain).abs().max():.2e}")
+    return plain
 
 
 def main() -> None:
@@ -215,7 +231,7 @@ def main() -> None:
         for precision in (torch.float16, torch.bfloat16):
             if device.type == "cuda" or precision == torch.bfloat16:
                 adapter.compute_in(precision)
-                half = enlarge(trial, f"window {precision}", adapter, side, steps)
+                half = enlarge_both(trial, f"window {precision}", adapter, side, steps)
                 if full is not None and half is not None:
                     print(f"mean difference from float32: {(half - full).abs().mean():.5f}")
         adapter.compute_in(torch.float32)
@@ -270,7 +286,7 @@ def quantize(trial: Trial, adapter: MGLDAdapter, folder: Path, side: int, steps:
         made = accelerate(adapter.denoiser, adapter.device, carriers=adapter.carriers)
         found |= {"execution": str(made), "carrier": str(made.carrier), "notices": made.notices}
     enlarge(trial, "window W4A4, executable, first call", adapter, side, few, reserve=RESERVE)
-    enlarge(trial, "window W4A4, executable", adapter, side, steps, reserve=RESERVE)
+    enlarge_both(trial, "window W4A4, executable", adapter, side, steps)
 
 
 def half_of(device: torch.device) -> str:

@@ -56,7 +56,7 @@ def launcher(module: TritonLayer, x: Tensor) -> Run:
     last = x.movedim(1, -1) if module.dims else x.reshape(1, -1, module.channels)
     flat = last.reshape(len(last), *triple(last.shape[1:-1]), module.channels).contiguous()
     prepared = call.prepare(module, flat)
-    return lambda: call.product(module, flat, *prepared)
+    return lambda: call.product(module, flat, prepared)
 
 
 @torch.no_grad()

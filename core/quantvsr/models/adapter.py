@@ -58,6 +58,11 @@ class VSRAdapter(ABC):
     precision: torch.dtype = torch.float32
 
     @property
+    def repeated(self) -> tuple[nn.Module, ...]:
+        """Networks that run at every step, on inputs of the same shapes; the denoiser among them."""
+        return (self.denoiser,)
+
+    @property
     def computes(self) -> tuple[torch.dtype, ...]:  # noqa: D102
         return self.carriers
 

@@ -40,6 +40,31 @@ class Window:
         return triple((n - dilation * (k - 1) - 1) // stride + 1 for n, k, stride, dilation in steps)
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """One call: `entries` inputs of (Z, Y, X) positions, with borders, and what comes out."""
+
+    entries: int
+    inside: Triple
+    padded: Triple
+    out: Triple
+
+    @classmethod
+    def of(cls, window: Window, entries: int, inside: Triple) -> "Sizes":
+        """The sizes of a call for an input."""
+        return cls(entries, inside, window.padded(inside), window.outputs(inside))
+
+    @property
+    def rows(self) -> int:
+        """Input positions of one entry."""
+        return math.prod(self.inside)
+
+    @property
+    def positions(self) -> int:
+        """Output positions of all entries."""
+        return self.entries * math.prod(self.out)
+
+
 def triple(values: Iterable[int], fill: int = 1) -> Triple:
     """Up to three values, filled up in front."""
     found = tuple(values)

@@ -1,8 +1,10 @@
 """Triton kernels before the product: features, ranges and codes of activations, weights.
 
-Activations are rows (positions) of channels, the last dimension contiguous. `before` finds features of the
-low-rank branch and unpacks weights, then `ranges` and `encode` make codes: int8, less the zero point (up to 7
-bits) or less 128 (8 bits, `ACT_ZERO`), in buffers with borders, so that the product needs no masks.
+Activations are rows (positions) of channels, the last dimension contiguous. Codes are int8, less the zero
+point (up to 7 bits) or less 128 (8 bits, `ACT_ZERO`), in buffers with borders, so that the product needs no
+masks. Where there are many rows, `whole_rows` finds features and ranges at once, and codes too where every
+row has a range of its own; else `features` and `ranges` share channels among programs. `encode` makes the
+codes that are left. The first launch unpacks weights beside its own work.
 """
 
 # ruff: noqa: SIM108 - the two branches may have different types
@@ -12,12 +14,12 @@ import triton.language as tl  # pyright: ignore[reportMissingImports]
 
 from quantvsr.runtime.triton_values import (
     features_at,
-    features_of,
     larger,
+    left_over,
+    rotated,
     rotation_of,
+    seen,
     smaller,
-    turn_directions,
-    values_of,
 )
 
 _ROUND = tl.constexpr(12582912.0)
@@ -49,9 +51,10 @@ def _scale(low, high, clip, LOWEST, HIGHEST, SYMMETRIC, FLOOR):
 
 @triton.jit
 def _store_codes(
-    codes, target, live, columns, used, value, scale, zero, last,
-    C: tl.constexpr, CP: tl.constexpr, ROWS: tl.constexpr,
-    LOWEST: tl.constexpr, HIGHEST: tl.constexpr, OFFSET: tl.constexpr, ACT_ZERO: tl.constexpr,
+    codes, target, live, chunk, value, scale, zero,
+    C: tl.constexpr, CP: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr, CHUNKS: tl.constexpr,
+    ROWS: tl.constexpr, LOWEST: tl.constexpr, HIGHEST: tl.constexpr, OFFSET: tl.constexpr,
+    ACT_ZERO: tl.constexpr,
 ):  # fmt: skip
     """Codes of one block of channels; with the last one zeros for the channels that are not there."""
     # The sum with _ROUND holds the rounded quotient in its last bits; bounds are moved alike.
@@ -60,10 +63,13 @@ def _store_codes(
     if ACT_ZERO:
         code = code + (zero - OFFSET)
     whole = code.to(tl.int32, bitcast=True).to(tl.int8)
+    column = tl.arange(0, BP)
+    columns = chunk * BLOCK + column
+    used = (column < BLOCK) & (columns < C)
     tl.store(codes + target[:, None] + columns[None, :], whole, mask=live[:, None] & used[None, :])
     if CP > C:
         rest = C + tl.arange(0, 128)
-        mask = (live & last)[:, None] & (rest < CP)[None, :]
+        mask = (live & (chunk == CHUNKS - 1))[:, None] & (rest < CP)[None, :]
         tl.store(codes + target[:, None] + rest[None, :], tl.zeros((ROWS, 128), tl.int8), mask=mask)
 
 
@@ -99,33 +105,122 @@ def _unpack(
 
 
 @triton.jit
-def before(
-    x, l2, found, turned, matrix, signs, rows, packed, weights, weight_zeros, blocks, blocks_per_row,
-    feature_programs, direction_programs,
+def _least(value, inside, chunk, C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr, WHOLE: tl.constexpr):
+    """Lowest and highest value of each row in one block of channels."""
+    if WHOLE:
+        return tl.reduce(value, 1, smaller), tl.reduce(value, 1, larger)
+    column = tl.arange(0, BP)
+    valid = inside[:, None] & ((column < BLOCK) & (chunk * BLOCK + column < C))[None, :]
+    low = tl.reduce(tl.where(valid, value, float("inf")), 1, smaller)
+    return low, tl.reduce(tl.where(valid, value, float("-inf")), 1, larger)
+
+
+@triton.jit
+def whole_rows(
+    x, directions, found, codes, scales, zeros, moved, clip, matrix, signs, factor, partial, rows, tiles,
+    packed, weights, weight_zeros, blocks, blocks_per_row, row_programs,
+    TOKENS: tl.constexpr, CODES: tl.constexpr, WHOLE: tl.constexpr,
+    CP: tl.constexpr, LOWEST: tl.constexpr, HIGHEST: tl.constexpr, SYMMETRIC: tl.constexpr,
+    FLOOR: tl.constexpr, OFFSET: tl.constexpr, ACT_ZERO: tl.constexpr,
     RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr,
-    DOUBLE: tl.constexpr, ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr,
-    FEATURE_ROWS: tl.constexpr, WIDTH: tl.constexpr,
+    CHUNKS: tl.constexpr, ROWS: tl.constexpr, LEAVE: tl.constexpr,
+    ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr, SHIFT: tl.constexpr, EXACT: tl.constexpr,
     HIGH: tl.constexpr, MIDDLE: tl.constexpr, LOW: tl.constexpr, RUNS: tl.constexpr,
 ):  # fmt: skip
-    """Three kinds of programs: features, rotated directions, weights (HIGH, MIDDLE, LOW: which planes)."""
+    """Features and ranges of ROWS rows of a frame of `rows` rows; with CODES also scales and codes.
+
+    Rotated channels stay in registers. Ranges are stored as `ranges` does with one share. Programs after the
+    first `row_programs` unpack weights.
+    """
     pid = tl.program_id(0)
-    if pid < feature_programs:
+    if pid >= row_programs:
+        if HIGH or MIDDLE or LOW:
+            first = row_programs
+            _unpack(
+                pid - first, packed, weights, weight_zeros, blocks, blocks_per_row, HIGH, MIDDLE, LOW, RUNS
+            )
+    else:
+        row = (pid % tiles) * ROWS + tl.arange(0, ROWS)
+        inside = row < rows
+        row = (pid // tiles).to(tl.int64) * rows + row
+        entries = rotation_of(matrix, BP, ROTATE)
+        total = tl.zeros((ROWS, RP), tl.float32)
+        values = ()
+        for chunk in tl.static_range(CHUNKS):
+            value = rotated(
+                x, row, inside, chunk, entries, signs, factor, C, BLOCK, BP, ROTATE, SIGNS_FIRST, EXACT
+            )
+            if RANK > 0:
+                total = seen(total, value, directions, chunk, 0, RANK, RP, C, BLOCK, BP)
+            values = values + (value,)  # noqa: RUF005 - as Triton takes it
+        taken = total.to(x.dtype.element_ty)
+        if RANK > 0:
+            r = tl.arange(0, RP)
+            mask = inside[:, None] & (r < RANK)[None, :]
+            tl.store(found + (row * RANK)[:, None] + r[None, :], taken, mask=mask)
+        low = tl.full((ROWS,), float("inf"), tl.float32)
+        high = tl.full((ROWS,), float("-inf"), tl.float32)
+        quantized = ()
+        for chunk in tl.static_range(CHUNKS):
+            value = left_over(
+                values[chunk], taken, directions, moved, chunk, found, row, inside, rows,
+                RANK, RP, C, BLOCK, BP, 1, LEAVE, SHIFT,
+            )  # fmt: skip
+            least, most = _least(value, inside, chunk, C, BLOCK, BP, WHOLE)
+            low = smaller(low, least)
+            high = larger(high, most)
+            quantized = quantized + (value,)  # noqa: RUF005
+        if CODES:
+            scale, zero = _scale(low, high, clip, LOWEST, HIGHEST, SYMMETRIC, FLOOR)
+            tl.store(scales + row, scale, mask=inside)
+            if ACT_ZERO:
+                tl.store(zeros + row, (zero - OFFSET).to(tl.int32), mask=inside)
+            for chunk in tl.static_range(CHUNKS):
+                _store_codes(
+                    codes, row * CP, inside, chunk, quantized[chunk], scale[:, None], zero[:, None],
+                    C, CP, BLOCK, BP, CHUNKS, ROWS, LOWEST, HIGHEST, OFFSET, ACT_ZERO,
+                )  # fmt: skip
+        elif TOKENS:
+            tl.store(partial + 2 * row, low, mask=inside)
+            tl.store(partial + 2 * row + 1, high, mask=inside)
+        else:
+            tl.store(partial + 2 * pid, tl.reduce(low, 0, smaller))
+            tl.store(partial + 2 * pid + 1, tl.reduce(high, 0, larger))
+
+
+@triton.jit
+def features(
+    x, directions, found, matrix, signs, factor, rows,
+    packed, weights, weight_zeros, blocks, blocks_per_row, row_programs,
+    RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr,
+    CHUNKS: tl.constexpr, SUMS: tl.constexpr, ROWS: tl.constexpr,
+    ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr, EXACT: tl.constexpr,
+    HIGH: tl.constexpr, MIDDLE: tl.constexpr, LOW: tl.constexpr, RUNS: tl.constexpr,
+):  # fmt: skip
+    """RP features of ROWS rows, of one of SUMS shares of the channels; later programs unpack weights."""
+    pid = tl.program_id(0)
+    if pid < row_programs:
         if RANK > 0:
             PIECES: tl.constexpr = (RANK + RP - 1) // RP
-            row = pid // PIECES * FEATURE_ROWS + tl.arange(0, FEATURE_ROWS)
-            features_of(
-                row, row < rows, pid % PIECES, x, l2, found, rows,
-                RANK, RP, C, DOUBLE, FEATURE_ROWS, WIDTH,
-            )  # fmt: skip
-    elif pid < feature_programs + direction_programs:
-        if RANK > 0:
-            turn_directions(
-                pid - feature_programs, l2, turned, matrix, signs,
-                RANK, RP, C, BLOCK, BP, DOUBLE, ROTATE, SIGNS_FIRST,
-            )  # fmt: skip
+            piece = pid % PIECES
+            share = (pid // PIECES) % SUMS
+            row = pid // (PIECES * SUMS) * ROWS + tl.arange(0, ROWS)
+            inside = row < rows
+            row = row.to(tl.int64)
+            entries = rotation_of(matrix, BP, ROTATE)
+            total = tl.zeros((ROWS, RP), tl.float32)
+            PER: tl.constexpr = (CHUNKS + SUMS - 1) // SUMS
+            for chunk in range(share * PER, tl.minimum(share * PER + PER, CHUNKS)):
+                value = rotated(
+                    x, row, inside, chunk, entries, signs, factor, C, BLOCK, BP, ROTATE, SIGNS_FIRST, EXACT
+                )
+                total = seen(total, value, directions, chunk, piece, RANK, RP, C, BLOCK, BP)
+            r = piece * RP + tl.arange(0, RP)
+            where = found + ((share.to(tl.int64) * rows + row) * RANK)[:, None] + r[None, :]
+            tl.store(where, total, mask=inside[:, None] & (r < RANK)[None, :])
     else:
         if HIGH or MIDDLE or LOW:
-            first = feature_programs + direction_programs
+            first = row_programs
             _unpack(
                 pid - first, packed, weights, weight_zeros, blocks, blocks_per_row, HIGH, MIDDLE, LOW, RUNS
             )
@@ -133,10 +228,10 @@ def before(
 
 @triton.jit
 def ranges(
-    x, found, turned, moved, matrix, signs, factor, partial, rows, tiles, count,
+    x, found, directions, moved, matrix, signs, factor, partial, rows, tiles, count,
     TOKENS: tl.constexpr, WHOLE: tl.constexpr,
     RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr,
-    CHUNKS: tl.constexpr, SHARES: tl.constexpr, ROWS: tl.constexpr, LEAVE: tl.constexpr, DOUBLE: tl.constexpr,
+    CHUNKS: tl.constexpr, SHARES: tl.constexpr, SUMS: tl.constexpr, ROWS: tl.constexpr, LEAVE: tl.constexpr,
     ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr, SHIFT: tl.constexpr, EXACT: tl.constexpr,
 ):  # fmt: skip
     """Lowest and highest value of ROWS rows of a frame of `rows` rows, in one of SHARES shares of channels.
@@ -151,31 +246,24 @@ def ranges(
     row = tile_index * ROWS + tl.arange(0, ROWS)
     inside = row < rows
     row = frame.to(tl.int64) * rows + row
-    upper = 0.0
-    lower = 0.0
+    taken = 0.0
     if LEAVE and RANK <= RP:
-        upper, lower = features_at(found, row, inside, 0, count, RANK, RP, DOUBLE)
-    column = tl.arange(0, BP)
+        taken = features_at(found, row, inside, 0, count, RANK, RP, SUMS, x.dtype.element_ty)
+    entries = rotation_of(matrix, BP, ROTATE)
     low = tl.full((ROWS,), float("inf"), tl.float32)
     high = tl.full((ROWS,), float("-inf"), tl.float32)
     PER: tl.constexpr = (CHUNKS + SHARES - 1) // SHARES
     for chunk in range(share * PER, tl.minimum(share * PER + PER, CHUNKS)):
-        columns = chunk * BLOCK + column
-        used = (column < BLOCK) & (columns < C)
-        valid = inside[:, None] & used[None, :]
-        tile = tl.load(x + (row * C)[:, None] + columns[None, :], mask=valid, other=0.0)
-        entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST)
-        value = values_of(
-            tile, turned, moved, signs, entries, factor, upper, lower, columns, used,
-            found, row, inside, count,
-            RANK, RP, C, LEAVE, DOUBLE, ROTATE, SIGNS_FIRST, SHIFT, EXACT,
+        value = rotated(
+            x, row, inside, chunk, entries, signs, factor, C, BLOCK, BP, ROTATE, SIGNS_FIRST, EXACT
+        )
+        value = left_over(
+            value, taken, directions, moved, chunk, found, row, inside, count,
+            RANK, RP, C, BLOCK, BP, SUMS, LEAVE, SHIFT,
         )  # fmt: skip
-        if WHOLE:
-            low = smaller(low, tl.reduce(value, 1, smaller))
-            high = larger(high, tl.reduce(value, 1, larger))
-        else:
-            low = smaller(low, tl.reduce(tl.where(valid, value, float("inf")), 1, smaller))
-            high = larger(high, tl.reduce(tl.where(valid, value, float("-inf")), 1, larger))
+        least, most = _least(value, inside, chunk, C, BLOCK, BP, WHOLE)
+        low = smaller(low, least)
+        high = larger(high, most)
     if TOKENS:
         where = partial + 2 * (row * SHARES + share)
         tl.store(where, low, mask=inside)
@@ -186,71 +274,14 @@ def ranges(
 
 
 @triton.jit
-def encode_rows(
-    x, l2, codes, scales, zeros, found, turned, moved, clip, matrix, signs, factor, rows,
-    WIDTH: tl.constexpr, CP: tl.constexpr, LOWEST: tl.constexpr, HIGHEST: tl.constexpr,
-    SYMMETRIC: tl.constexpr, FLOOR: tl.constexpr, OFFSET: tl.constexpr, ACT_ZERO: tl.constexpr,
-    RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr,
-    CHUNKS: tl.constexpr, ROWS: tl.constexpr, LEAVE: tl.constexpr, DOUBLE: tl.constexpr,
-    ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr, SHIFT: tl.constexpr, EXACT: tl.constexpr,
-):  # fmt: skip
-    """Features, ranges and codes at once, where every position has a range of its own and no border.
-
-    A program reads its ROWS rows three times, the second and the third time from the cache.
-    """
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    inside = row < rows
-    upper = 0.0
-    lower = 0.0
-    if RANK > 0:
-        upper, lower = features_of(row, inside, 0, x, l2, found, rows, RANK, RP, C, DOUBLE, ROWS, WIDTH)
-    row = row.to(tl.int64)
-    column = tl.arange(0, BP)
-    low = tl.full((ROWS,), float("inf"), tl.float32)
-    high = tl.full((ROWS,), float("-inf"), tl.float32)
-    for chunk in range(CHUNKS):
-        columns = chunk * BLOCK + column
-        used = (column < BLOCK) & (columns < C)
-        valid = inside[:, None] & used[None, :]
-        tile = tl.load(x + (row * C)[:, None] + columns[None, :], mask=valid, other=0.0)
-        entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST)
-        value = values_of(
-            tile, turned, moved, signs, entries, factor, upper, lower, columns, used,
-            found, row, inside, rows,
-            RANK, RP, C, LEAVE, DOUBLE, ROTATE, SIGNS_FIRST, SHIFT, EXACT,
-        )  # fmt: skip
-        low = smaller(low, tl.reduce(tl.where(used[None, :], value, float("inf")), 1, smaller))
-        high = larger(high, tl.reduce(tl.where(used[None, :], value, float("-inf")), 1, larger))
-    scale, zero = _scale(low, high, clip, LOWEST, HIGHEST, SYMMETRIC, FLOOR)
-    tl.store(scales + row, scale, mask=inside)
-    if ACT_ZERO:
-        tl.store(zeros + row, (zero - OFFSET).to(tl.int32), mask=inside)
-    for chunk in range(CHUNKS):
-        columns = chunk * BLOCK + column
-        used = (column < BLOCK) & (columns < C)
-        valid = inside[:, None] & used[None, :]
-        tile = tl.load(x + (row * C)[:, None] + columns[None, :], mask=valid, other=0.0)
-        entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST)
-        value = values_of(
-            tile, turned, moved, signs, entries, factor, upper, lower, columns, used,
-            found, row, inside, rows,
-            RANK, RP, C, LEAVE, DOUBLE, ROTATE, SIGNS_FIRST, SHIFT, EXACT,
-        )  # fmt: skip
-        _store_codes(
-            codes, row * CP, inside, columns, used, value, scale[:, None], zero[:, None], chunk == CHUNKS - 1,
-            C, CP, ROWS, LOWEST, HIGHEST, OFFSET, ACT_ZERO,
-        )  # fmt: skip
-
-
-@triton.jit
 def encode(
-    x, codes, scales, zeros, found, kept, turned, moved, clip, matrix, signs, factor, partial, border, parts,
-    sz, sy, sx, left_z, left_y, left_x, pz, py, px, tiles, count,
+    x, codes, scales, zeros, found, kept, directions, moved, clip, matrix, signs, factor, partial, border,
+    parts, sz, sy, sx, left_z, left_y, left_x, pz, py, px, tiles, count,
     TOKENS: tl.constexpr, STEPS: tl.constexpr, SPAN: tl.constexpr, SHARED: tl.constexpr, COPY: tl.constexpr,
     CP: tl.constexpr, LOWEST: tl.constexpr, HIGHEST: tl.constexpr, SYMMETRIC: tl.constexpr,
     FLOOR: tl.constexpr, OFFSET: tl.constexpr, ACT_ZERO: tl.constexpr,
     RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr,
-    CHUNKS: tl.constexpr, SHARES: tl.constexpr, ROWS: tl.constexpr, LEAVE: tl.constexpr, DOUBLE: tl.constexpr,
+    CHUNKS: tl.constexpr, SHARES: tl.constexpr, SUMS: tl.constexpr, ROWS: tl.constexpr, LEAVE: tl.constexpr,
     ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr, SHIFT: tl.constexpr, EXACT: tl.constexpr,
 ):  # fmt: skip
     """Codes of ROWS positions with borders in one of SHARES shares of channels.
@@ -313,30 +344,26 @@ def encode(
             tl.store(scales + frame, scale)
             if ACT_ZERO:
                 tl.store(zeros + frame, (zero - OFFSET).to(tl.int32))
-    upper = 0.0
-    lower = 0.0
+    taken = 0.0
     if LEAVE and RANK <= RP:
-        upper, lower = features_at(found, origin, inside, 0, count, RANK, RP, DOUBLE)
+        taken = features_at(found, origin, inside, 0, count, RANK, RP, SUMS, x.dtype.element_ty)
     if COPY and share == 0:
         for piece in tl.static_range((RANK + RP - 1) // RP):
-            more, _ = features_at(found, origin, inside, piece, count, RANK, RP, DOUBLE)
+            copied = features_at(found, origin, inside, piece, count, RANK, RP, SUMS, x.dtype.element_ty)
             r = piece * RP + tl.arange(0, RP)
             place = kept + (target * RANK)[:, None] + r[None, :]
-            tl.store(place, more, mask=live[:, None] & (r < RANK)[None, :])
-    column = tl.arange(0, BP)
+            tl.store(place, copied, mask=live[:, None] & (r < RANK)[None, :])
+    entries = rotation_of(matrix, BP, ROTATE)
     PER: tl.constexpr = (CHUNKS + SHARES - 1) // SHARES
     for chunk in range(share * PER, tl.minimum(share * PER + PER, CHUNKS)):
-        columns = chunk * BLOCK + column
-        used = (column < BLOCK) & (columns < C)
-        valid = inside[:, None] & used[None, :]
-        tile = tl.load(x + (origin * C)[:, None] + columns[None, :], mask=valid, other=0.0)
-        entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST)
-        value = values_of(
-            tile, turned, moved, signs, entries, factor, upper, lower, columns, used,
-            found, origin, inside, count,
-            RANK, RP, C, LEAVE, DOUBLE, ROTATE, SIGNS_FIRST, SHIFT, EXACT,
+        value = rotated(
+            x, origin, inside, chunk, entries, signs, factor, C, BLOCK, BP, ROTATE, SIGNS_FIRST, EXACT
+        )
+        value = left_over(
+            value, taken, directions, moved, chunk, found, origin, inside, count,
+            RANK, RP, C, BLOCK, BP, SUMS, LEAVE, SHIFT,
         )  # fmt: skip
         _store_codes(
-            codes, target * CP, live, columns, used, value, scale, zero, chunk == CHUNKS - 1,
-            C, CP, ROWS, LOWEST, HIGHEST, OFFSET, ACT_ZERO,
+            codes, target * CP, live, chunk, value, scale, zero,
+            C, CP, BLOCK, BP, CHUNKS, ROWS, LOWEST, HIGHEST, OFFSET, ACT_ZERO,
         )  # fmt: skip

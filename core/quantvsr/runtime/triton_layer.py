@@ -47,7 +47,7 @@ class TritonLayer(PreparedLayer):
     border: Tensor
     clip: Tensor
     l1: Tensor | None
-    l2: Tensor | None
+    directions: Tensor | None
 
     def __init__(
         self,
@@ -145,19 +145,17 @@ class TritonLayer(PreparedLayer):
         assert held is not None
         rank = len(held.l2)
         self.leave = rank > 0 and layer.basis == "activation"
-        self.rank = -(-rank // 16) * 16
-        l1 = l2 = None
+        # Few different ranks: kernels are compiled for each.
+        step = 16 if rank <= 64 else 64
+        self.rank = -(-rank // step) * step
+        l1 = directions = None
         if rank:
             more = self.rank - rank
             l1 = F.pad(held.l1.reshape(self.outputs, rank, -1).transpose(1, 2), (0, more)).flatten(1)
-            l2 = F.pad(held.l2, (0, 0, 0, more))[None]
-            # What directions leave over is a small difference of large numbers: half types keep them in two
-            # halves, without loss.
-            if carrier != torch.float32:
-                upper = l2.to(carrier)
-                l2 = torch.cat([upper, (l2 - upper.float()).to(carrier)])
+            l2 = held.l2.reshape(rank, self.channels, *[1] * self.dims)
+            directions = F.pad(activations.rotate(layer, l2)[0].reshape(rank, -1), (0, 0, 0, more))
         self._keep("l1", None if l1 is None else l1.to(carrier))
-        self._keep("l2", None if l2 is None else l2.to(carrier))
+        self._keep("directions", None if directions is None else directions.to(carrier))
 
     def weight_bytes(self) -> int:
         """Bytes of everything held on the device."""

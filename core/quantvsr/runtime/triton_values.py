@@ -1,18 +1,12 @@
-"""Parts of the Triton kernels: what is quantized of activations, ranges, scales.
+"""Parts of the Triton kernels: what is quantized of activations, and the features of the low-rank branch.
 
-Entries of rotations are 1 and -1, exact in any type, and directions are held in two halves whose sum has no
-error: the values are those of float32 arithmetic, computed by tensor cores.
+Activations are rows of channels, taken a block of channels at a time. Entries of rotations are 1 and -1,
+exact in any type; features are rounded to the type of the activations once, and that value is both taken out
+and multiplied with L1, so that nothing is lost between the branches.
 """
 
 import triton  # pyright: ignore[reportMissingImports]
 import triton.language as tl  # pyright: ignore[reportMissingImports]
-
-
-@triton.jit
-def _halves(x, KIND: tl.constexpr):
-    """Two values of a half type whose sum is nearly a float32."""
-    upper = x.to(KIND)
-    return upper, (x - upper.to(tl.float32)).to(KIND)
 
 
 @triton.jit
@@ -28,134 +22,100 @@ def larger(a, b):
 
 
 @triton.jit
-def rotation_of(
-    matrix, signs, columns, used,
-    BP: tl.constexpr, ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr,
-):  # fmt: skip
-    """The matrix of one block, with the signs where they come first; without a rotation anything."""
+def rotation_of(matrix, BP: tl.constexpr, ROTATE: tl.constexpr):
+    """The matrix of one block, without signs; without a rotation anything."""
     column = tl.arange(0, BP)
+    entries = column
     if ROTATE:
-        # Entries are 1 and -1, exact in any type (or float32).
         entries = tl.load(matrix + column[:, None] * BP + column[None, :])
-        if SIGNS_FIRST:
-            entries = entries * tl.load(signs + columns, mask=used, other=0).to(entries.dtype)[:, None]
-    else:
-        entries = column
     return entries
 
 
 @triton.jit
-def features_of(
-    row, inside, piece, x, l2, found, rows,
-    RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, DOUBLE: tl.constexpr, ROWS: tl.constexpr,
-    WIDTH: tl.constexpr,
+def rotated(
+    x, row, inside, chunk, entries, signs, factor,
+    C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr,
+    ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr, EXACT: tl.constexpr,
 ):  # fmt: skip
-    """RP features of ROWS rows, x with L2, stored and given; with DOUBLE all are the sums of two halves."""
-    column = tl.arange(0, WIDTH)
-    r = piece * RP + tl.arange(0, RP)
-    a_tile = x + (row.to(tl.int64) * C)[:, None] + column[None, :]
-    b_tile = l2 + (r * C)[:, None] + column[None, :]
-    total = tl.zeros((ROWS, RP), tl.float32)
-    for first in range(0, C, WIDTH):
-        used = (first + column < C)[None, :]
-        a = tl.load(a_tile + first, mask=inside[:, None] & used, other=0.0)
-        b = tl.load(b_tile + first, mask=(r < RANK)[:, None] & used, other=0.0)
-        if DOUBLE:
-            lower = tl.load(b_tile + RANK * C + first, mask=(r < RANK)[:, None] & used, other=0.0)
-            total = tl.dot(a, tl.trans(lower), total)
-        total = tl.dot(a, tl.trans(b), total, input_precision="ieee")
-    where = found + (row.to(tl.int64) * RANK)[:, None] + r[None, :]
-    there = inside[:, None] & (r < RANK)[None, :]
-    upper = total.to(x.dtype.element_ty)
-    lower = upper
-    if DOUBLE:
-        upper, lower = _halves(total, x.dtype.element_ty)
-        tl.store(where + tl.full((), RANK, tl.int64) * rows, lower, mask=there)
-    tl.store(where, upper, mask=there)
-    return upper, lower
-
-
-@triton.jit
-def turn_directions(
-    chunk, l2, turned, matrix, signs,
-    RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr,
-    DOUBLE: tl.constexpr, ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr,
-):  # fmt: skip
-    """L2, rotated as activations are, negative: what features are multiplied by to take them out."""
+    """One block of channels of some rows after the rotation, float32; zeros for what is not there."""
     column = tl.arange(0, BP)
     columns = chunk * BLOCK + column
     used = (column < BLOCK) & (columns < C)
-    entries = rotation_of(matrix, signs, columns, used, BP, ROTATE, SIGNS_FIRST).to(tl.float32)
-    for first in tl.static_range(0, RANK, RP):
-        r = first + tl.arange(0, RP)
-        there = (r < RANK)[:, None] & used[None, :]
-        where = (r * C)[:, None] + columns[None, :]
-        value = tl.load(l2 + where, mask=there, other=0.0).to(tl.float32)
-        if DOUBLE:
-            value += tl.load(l2 + RANK * C + where, mask=there, other=0.0).to(tl.float32)
-        if ROTATE:
-            value = tl.dot(value, entries, input_precision="ieee")
-        value = -value
-        if DOUBLE:
-            upper, lower = _halves(value, turned.dtype.element_ty)
-            tl.store(turned + where, upper, mask=there)
-            tl.store(turned + RANK * C + where, lower, mask=there)
+    valid = inside[:, None] & used[None, :]
+    tile = tl.load(x + (row * C)[:, None] + columns[None, :], mask=valid, other=0.0)
+    if ROTATE:
+        sign = tl.load(signs + columns, mask=used, other=0)
+        if SIGNS_FIRST:
+            tile = tile * sign.to(tile.dtype)[None, :]
+        if EXACT:
+            value = tl.dot(tile, entries, input_precision="ieee") * factor
         else:
-            tl.store(turned + where, value, mask=there)
-
-
-@triton.jit
-def values_of(
-    tile, turned, moved, signs, entries, factor, upper, lower, columns, used, found, row, inside, count,
-    RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, LEAVE: tl.constexpr, DOUBLE: tl.constexpr,
-    ROTATE: tl.constexpr, SIGNS_FIRST: tl.constexpr, SHIFT: tl.constexpr, EXACT: tl.constexpr,
-):  # fmt: skip
-    """What is quantized of one block of channels of some rows: directions taken out, rotated, shifted.
-
-    Rows of zeros become what a border holds: minus the shift. More than RP features are read from `found`;
-    up to that many are given as `upper` and `lower`.
-    """
-    if ROTATE and EXACT:
-        value = tl.dot(tile, entries, input_precision="ieee")
-    elif ROTATE:
-        value = tl.dot(tile.to(tl.float32), entries, input_precision="ieee")
+            value = tl.dot(tile.to(tl.float32), entries, input_precision="ieee") * factor
+        if not SIGNS_FIRST:
+            value = value * sign.to(tl.float32)[None, :]
     else:
         value = tile.to(tl.float32)
-    if LEAVE:
-        for piece in tl.static_range((RANK + RP - 1) // RP):
-            r = piece * RP + tl.arange(0, RP)
-            there = (r < RANK)[:, None] & used[None, :]
-            where = turned + (r * C)[:, None] + columns[None, :]
-            direction = tl.load(where, mask=there, other=0.0)
-            if RANK > RP:
-                more, less = features_at(found, row, inside, piece, count, RANK, RP, DOUBLE)
-            else:
-                more, less = upper, lower
-            if DOUBLE:
-                # Four halves make nearly a product of float32; that of the lower two is nothing.
-                value = tl.dot(less, direction, value)
-                value = tl.dot(more, tl.load(where + RANK * C, mask=there, other=0.0), value)
-            value = tl.dot(more, direction, value, input_precision="ieee")
-    if ROTATE:
-        size = tl.zeros(columns.shape, tl.float32) + factor
-        if not SIGNS_FIRST:
-            size = size * tl.load(signs + columns, mask=used, other=0).to(tl.float32)
-        value = value * size[None, :]
-    if SHIFT:
-        value = value - tl.load(moved + columns, mask=used, other=0.0)[None, :]
     return value
 
 
 @triton.jit
-def features_at(
-    found, origin, inside, piece, count, RANK: tl.constexpr, RP: tl.constexpr, DOUBLE: tl.constexpr
+def _directions_of(
+    directions, chunk, piece,
+    RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr,
 ):  # fmt: skip
-    """RP features of rows, in two halves (the second one only with DOUBLE)."""
+    """(RP, BP): rotated directions in one block of channels."""
+    column = tl.arange(0, BP)
+    columns = chunk * BLOCK + column
+    r = piece * RP + tl.arange(0, RP)
+    there = (r < RANK)[:, None] & ((column < BLOCK) & (columns < C))[None, :]
+    return tl.load(directions + (r * C)[:, None] + columns[None, :], mask=there, other=0.0)
+
+
+@triton.jit
+def seen(
+    total, value, directions, chunk, piece,
+    RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr,
+):  # fmt: skip
+    """Features with what one block of channels adds to them."""
+    seen_from = _directions_of(directions, chunk, piece, RANK, RP, C, BLOCK, BP)
+    return tl.dot(value.to(seen_from.dtype), tl.trans(seen_from), total, input_precision="ieee")
+
+
+@triton.jit
+def features_at(
+    found, row, inside, piece, count, RANK: tl.constexpr, RP: tl.constexpr, SUMS: tl.constexpr,
+    KIND: tl.constexpr,
+):  # fmt: skip
+    """RP features of rows, whose sums are in SUMS parts of (count, RANK)."""
     r = piece * RP + tl.arange(0, RP)
     there = inside[:, None] & (r < RANK)[None, :]
-    where = found + (origin * RANK)[:, None] + r[None, :]
-    upper = tl.load(where, mask=there, other=0.0)
-    lower = upper
-    if DOUBLE:
-        lower = tl.load(where + tl.full((), RANK, tl.int64) * count, mask=there, other=0.0)
-    return upper, lower
+    where = found + (row * RANK)[:, None] + r[None, :]
+    total = tl.load(where, mask=there, other=0.0)
+    for part in tl.static_range(1, SUMS):
+        total += tl.load(where + tl.full((), part * RANK, tl.int64) * count, mask=there, other=0.0)
+    return total.to(KIND)
+
+
+@triton.jit
+def left_over(
+    value, features, directions, moved, chunk, found, row, inside, count,
+    RANK: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr, BP: tl.constexpr,
+    SUMS: tl.constexpr, LEAVE: tl.constexpr, SHIFT: tl.constexpr,
+):  # fmt: skip
+    """What is quantized of one block of channels: directions taken out, shifted.
+
+    Rows of zeros become what a border holds: minus the shift. More than RP features are read from `found`;
+    up to that many are given.
+    """
+    if LEAVE:
+        for piece in tl.static_range((RANK + RP - 1) // RP):
+            direction = _directions_of(directions, chunk, piece, RANK, RP, C, BLOCK, BP)
+            if RANK > RP:
+                features = features_at(found, row, inside, piece, count, RANK, RP, SUMS, direction.dtype)
+            value = tl.dot(-features, direction, value, input_precision="ieee")
+    if SHIFT:
+        column = tl.arange(0, BP)
+        columns = chunk * BLOCK + column
+        used = (column < BLOCK) & (columns < C)
+        value = value - tl.load(moved + columns, mask=used, other=0.0)[None, :]
+    return value

@@ -16,6 +16,7 @@ from quantvsr.media.types import Frame
 from quantvsr.media.windows import TemporalWindow, blend_windows, iter_windows
 from quantvsr.models.adapter import VSRAdapter
 from quantvsr.progress import Progress, Rising
+from quantvsr.runtime.replay import Replays
 from quantvsr.upscale.memory import is_out_of_memory, peak_memory, release, reset_peak
 from quantvsr.upscale.noise import NoiseField
 from quantvsr.upscale.plan import TilePlan, make_plan, pad
@@ -170,6 +171,7 @@ class _Run:
     ) -> None:
         self.adapter, self.noise, self.steps, self.first = adapter, noise, steps, first
         self.total, self.progress, self.report = total, progress, report
+        self.replays = Replays(adapter.repeated, adapter.device)
         self.computed = 0  # frames of the windows that are done
         self.newest = -1  # index of the last of them
 
@@ -178,11 +180,14 @@ class _Run:
         reset_peak(self.adapter.device)
         # Blending takes each window's results in order and once, so that they may come one by one.
         results = ((window, cast(Sequence[NDArray], self._window(window))) for window in windows)
-        for frame, picture in blend_windows(results):
-            self.report.frames += 1
-            np.clip(picture, 0.0, 1.0, out=picture)
-            self._measure(started)
-            yield replace(frame, rgb=picture)
+        try:
+            for frame, picture in blend_windows(results):
+                self.report.frames += 1
+                np.clip(picture, 0.0, 1.0, out=picture)
+                self._measure(started)
+                yield replace(frame, rgb=picture)
+        finally:
+            self.replays.clear()
         self._measure(started)
 
     def _measure(self, started: float) -> None:
@@ -203,7 +208,10 @@ class _Run:
             except _OutOfMemory:
                 pass
             # Out of the handler, so that nothing holds on to the tensors of the failed try.
-            self._shrink(plan)
+            if self.replays.give_up():
+                release(self.adapter.device)
+            else:
+                self._shrink(plan)
         self.report.windows += 1
         self.computed += self._fresh(window)
         self.newest = window.indices[-1]
@@ -253,7 +261,7 @@ class _Run:
         started = time.monotonic()
         try:
             # Not around a `yield`: the mode would leak into whoever asks for frames.
-            with torch.no_grad():
+            with torch.no_grad(), self.replays:
                 part = self.adapter.upscale_window(
                     torch.from_numpy(np.ascontiguousarray(lq.transpose(0, 3, 1, 2))).to(device),
                     torch.from_numpy(noise).to(device),

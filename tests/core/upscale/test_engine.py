@@ -200,6 +200,27 @@ def test_running_out_of_memory_changes_the_plan_and_work_goes_on(error):
         assert np.abs(result.rgb - expected(frame)).mean() < 2e-3
 
 
+def test_recordings_go_before_tiles_shrink(monkeypatch):
+    given_up: list[bool] = []
+
+    def give_up(self):
+        given_up.append(True)
+        return len(given_up) == 1
+
+    class Filling(FakeAdapter):
+        """Memory runs out as long as there are recordings."""
+
+        def upscale_window(self, lq, noise, steps, before_step=None):
+            if not given_up:
+                raise self.error
+            return super().upscale_window(lq, noise, steps, before_step)
+
+    monkeypatch.setattr("quantvsr.upscale.engine.Replays.give_up", give_up)
+    report = UpscaleReport()
+    assert len(upscale(clip(5, 40, 40), Filling(), tile=24, overlap=8, report=report)) == 5
+    assert given_up == [True] and report.tile == 24 and not report.warnings
+
+
 def test_progress_does_not_go_back_when_tiles_shrink():
     heard: list[float] = []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from quantvsr.errors import BadInput
@@ -72,6 +72,11 @@ class MGLDAdapter(VSRAdapter):
             # Automatic types there give norms float32 inputs, which do not take half weights.
             return (torch.float32,)
         return tuple(dict.fromkeys((self.precision, torch.float32)))
+
+    @property
+    def repeated(self) -> tuple[nn.Module, ...]:
+        """See `VSRAdapter`."""
+        return self.pipeline.structural, self.pipeline.unet
 
     @property
     def computes(self) -> tuple[torch.dtype, ...]:

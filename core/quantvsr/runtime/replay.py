@@ -1,0 +1,170 @@
+"""Replaying a network's work on an NVIDIA GPU, where launching it from Python takes longer than the work.
+
+The second call of a kind (same shapes, types and plain values) is recorded as a CUDA graph; later ones copy
+their inputs into the recording and repeat it, with the same result as the network's own.
+"""
+
+import contextlib
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+logger = logging.getLogger(__name__)
+
+SWITCH = "QUANTVSR_REPLAY"
+"""Environment variable; `off` has every launch made from Python."""
+
+_PLAIN = (type(None), bool, int, float, str, torch.dtype)
+_MOST = 4
+"""Recordings kept of one network: each holds the memory of its intermediate results."""
+_MOST_SEEN = 64
+
+Forward = Callable[..., Any]
+
+
+class Replays:
+    """Networks whose calls are recorded and replayed inside of `with`; recordings last until `clear`.
+
+    Weights must stay where they are from the first call to `clear`. Calls that cannot be recorded (gradients,
+    inputs elsewhere than on the GPU, too little memory, work that waits for the GPU) run as they are.
+
+    Args:
+        networks: Called many times with inputs of the same shapes; results are tensors or nested lists,
+            tuples and dicts of them.
+        device: Where they are; on anything but an NVIDIA GPU nothing is done.
+    """
+
+    def __init__(self, networks: Iterable[nn.Module], device: torch.device) -> None:
+        usable = device.type == "cuda" and torch.version.hip is None and os.environ.get(SWITCH) != "off"
+        self._replays = [_Replay(network, device) for network in networks] if usable else []
+
+    def __enter__(self) -> "Replays":
+        for replay in self._replays:
+            # An attribute of the object goes before the method of its class.
+            replay.network.forward = replay
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        for replay in self._replays:
+            replay.network.__dict__.pop("forward", None)
+
+    def clear(self) -> None:
+        """Forget the recordings, and give their memory back."""
+        for replay in self._replays:
+            replay.records.clear()
+            replay.seen.clear()
+
+    def give_up(self) -> bool:
+        """Record nothing from now on; whether there were recordings, whose memory is free now."""
+        held = any(replay.records for replay in self._replays)
+        self.clear()
+        self._replays = []
+        return held
+
+
+class _Replay:
+    """Stands in for the forward of a network."""
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self.network, self.device = network, device
+        self.plain: Forward = network.forward
+        self.seen: set[Hashable] = set()
+        self.records: OrderedDict[Hashable, _Record] = OrderedDict()
+        self.fault: str | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        values, structure = pytree.tree_flatten((args, kwargs))
+        key = None if self.fault or torch.is_grad_enabled() else self._key(values, structure)
+        if key is None:
+            return self.plain(*args, **kwargs)
+        if key not in self.seen:
+            # Compiles and chooses kernels, which cannot be recorded.
+            if len(self.seen) >= _MOST_SEEN:
+                self.seen.clear()
+            self.seen.add(key)
+            return self.plain(*args, **kwargs)
+        if key not in self.records:
+            while len(self.records) >= _MOST:
+                self.records.popitem(last=False)
+            try:
+                self.records[key] = _Record(self.plain, values, structure, self.device)
+            except RuntimeError as error:
+                self.fault = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+                logger.info("%s is not replayed: %s", type(self.network).__name__, self.fault)
+                return self.plain(*args, **kwargs)
+        return self.records[key](values)
+
+    @staticmethod
+    def _key(values: list[Any], structure: Any) -> Hashable | None:
+        """What two calls must share; None for a call that cannot be recorded."""
+        kinds: list[Hashable] = []
+        for value in values:
+            if isinstance(value, Tensor) and _on_gpu(value):
+                kinds.append((value.shape, value.stride(), value.dtype))
+            elif isinstance(value, _PLAIN):
+                kinds.append((type(value), value))
+            else:
+                return None
+        automatic = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+        return repr(structure), tuple(kinds), automatic
+
+
+def _on_gpu(value: Tensor) -> bool:
+    return value.is_cuda
+
+
+class _Record:
+    """One recorded call.
+
+    Raises:
+        RuntimeError: It cannot be recorded.
+    """
+
+    def __init__(self, plain: Forward, values: list[Any], structure: Any, device: torch.device) -> None:
+        self.inputs = [_copy(value) if isinstance(value, Tensor) else value for value in values]
+        args, kwargs = pytree.tree_unflatten(self.inputs, structure)
+        self.graph = torch.cuda.CUDAGraph()
+        with (
+            torch.cuda.device(device),
+            _without_cached_casts(),
+            # Other threads may go on using the GPU.
+            torch.cuda.graph(self.graph, capture_error_mode="thread_local"),
+        ):
+            self.output = plain(*args, **kwargs)
+        if not all(isinstance(value, (Tensor, *_PLAIN)) for value in pytree.tree_leaves(self.output)):
+            raise RuntimeError("its result holds something that is no tensor")
+
+    def __call__(self, values: list[Any]) -> Any:
+        for held, value in zip(self.inputs, values, strict=True):
+            if isinstance(held, Tensor):
+                held.copy_(value)
+        self.graph.replay()
+        return pytree.tree_map_only(Tensor, torch.clone, self.output)
+
+
+def _copy(value: Tensor) -> Tensor:
+    """With the same strides, which decide on kernels; one place in memory for every element."""
+    if any(stride == 0 and size > 1 for stride, size in zip(value.stride(), value.shape, strict=True)):
+        return value.contiguous()
+    held = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=value.device)
+    return held.copy_(value)
+
+
+@contextlib.contextmanager
+def _without_cached_casts() -> Iterator[None]:
+    """Have a recording hold its own casts of weights, not such as are freed when automatic types end."""
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(before)
