@@ -81,7 +81,7 @@ def step(
     add("fp32", bundled.plain(torch.float32), torch.float32)
     add("bf16", bundled.plain(torch.bfloat16), torch.bfloat16)
     if not compiled:
-        print("| step | bf16, torch.compile: not measured, it compiles for minutes (--compile) |||||")
+        print("| step | bf16, torch.compile: not measured, it compiles for about a minute (--compile) |||||")
     else:
         add("bf16, torch.compile", torch.compile(bundled.plain(torch.bfloat16)), torch.bfloat16)
     add(f"simulated W{bits[0]}A{bits[0]}", bundled.simulated(bits[0])[0], torch.float32)
