@@ -10,6 +10,7 @@ from quantvsr.runtime import triton_product
 from quantvsr.runtime.layout import Sizes, triple
 from quantvsr.runtime.tiles import Shape, Tile, best_tile
 from quantvsr.runtime.triton_coding import Coding, Prepared, as_, or_
+from quantvsr.runtime.triton_launch import launch
 
 if TYPE_CHECKING:
     from quantvsr.runtime.triton_layer import TritonLayer
@@ -85,12 +86,12 @@ class Call:
             or_(layer.bias, x), or_(features, x), or_(as_(layer.l1, x), x),
         )  # fmt: skip
         if self.tile.split == 1:
-            _product.multiply[self.multiply_grid](codes, weights, y, y, *ends, **self.multiply)
+            launch(_product.multiply, self.multiply_grid, codes, weights, y, y, *ends, **self.multiply)
             return y
         shape = (self.tile.split, self.positions, layer.outputs)
         sums = torch.empty(shape, dtype=torch.int32, device=x.device)
-        _product.multiply[self.multiply_grid](codes, weights, y, sums, *ends, **self.multiply)
-        _product.finish[self.finish_grid](sums, y, *ends, **self.finish)
+        launch(_product.multiply, self.multiply_grid, codes, weights, y, sums, *ends, **self.multiply)
+        launch(_product.finish, self.finish_grid, sums, y, *ends, **self.finish)
         return y
 
 

@@ -10,6 +10,7 @@ from quantvsr.quant.affine import ABSOLUTE_FLOOR, code_range
 from quantvsr.runtime import triton_encode
 from quantvsr.runtime.bitplanes import RUN
 from quantvsr.runtime.layout import Sizes
+from quantvsr.runtime.triton_launch import launch
 
 if TYPE_CHECKING:
     from quantvsr.runtime.triton_layer import TritonLayer
@@ -191,18 +192,24 @@ class Coding:
             pairs = self.count * self.shares if self.tokens else self.parts
             partial = torch.empty(2 * pairs, dtype=torch.float32, device=device)
         if self.whole:
-            _encode.whole_rows[grid](
+            launch(
+                _encode.whole_rows, grid,
                 x, directions, found, codes, scales, or_(zeros, x), moved, layer.clip, matrix, signs,
                 partial=partial, **unpacking, **self.first,
             )  # fmt: skip
         else:
             if grid[0]:
-                _encode.features[grid](x, directions, found, matrix, signs, **unpacking, **self.first)
-            _encode.ranges[(self.parts,)](
-                x, found, directions, moved, matrix, signs, partial=partial, **self.ranges
-            )
+                launch(
+                    _encode.features, grid,
+                    x, directions, found, matrix, signs, **unpacking, **self.first,
+                )  # fmt: skip
+            launch(
+                _encode.ranges, (self.parts,),
+                x, found, directions, moved, matrix, signs, partial=partial, **self.ranges,
+            )  # fmt: skip
         if not self.by_rows:
-            _encode.encode[self.encode_grid](
+            launch(
+                _encode.encode, self.encode_grid,
                 x, codes, scales, or_(zeros, x), found, or_(features, x), directions, moved, layer.clip,
                 matrix, signs, partial=partial, border=layer.border, **self.encode,
             )  # fmt: skip

@@ -36,6 +36,7 @@ class TritonLayer(PreparedLayer):
         tile: Sizes of the product's programs; None takes the measured ones.
     """
 
+    compiled_for_shapes = True
     weights: Tensor
     weight_zeros: Tensor
     weight_scales: Tensor
