@@ -5,8 +5,10 @@ their inputs into the recording and repeat it, with the same result as the netwo
 """
 
 import contextlib
+import functools
 import logging
 import os
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from types import TracebackType
@@ -32,12 +34,13 @@ Forward = Callable[..., Any]
 class Replays:
     """Networks whose calls are recorded and replayed inside of `with`; recordings last until `clear`.
 
-    Weights must stay where they are from the first call to `clear`. Calls that cannot be recorded (gradients,
-    inputs elsewhere than on the GPU, too little memory, work that waits for the GPU) run as they are.
+    Weights and settings of the networks must stay as and where they are from the first call to `clear`, and
+    one thread at a time may use them. Calls that cannot be recorded (gradients, inputs elsewhere than on the
+    GPU, too little memory, work that waits for the GPU) run as they are.
 
     Args:
-        networks: Called many times with inputs of the same shapes; results are tensors or nested lists,
-            tuples and dicts of them.
+        networks: Called many times with inputs of the same shapes, which they do not change; results are
+            tensors or nested lists, tuples and dicts of them.
         device: Where they are; on anything but an NVIDIA GPU nothing is done.
     """
 
@@ -55,19 +58,30 @@ class Replays:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         for replay in self._replays:
-            replay.network.__dict__.pop("forward", None)
+            if replay.before is None:
+                del replay.network.forward
+            else:
+                replay.network.forward = replay.before
 
     def clear(self) -> None:
-        """Forget the recordings, and give their memory back."""
+        """Forget the recordings, and give their memory back to the system."""
+        held = any(replay.records for replay in self._replays)
         for replay in self._replays:
             replay.records.clear()
             replay.seen.clear()
+        if held:
+            torch.cuda.empty_cache()
 
     def give_up(self) -> bool:
-        """Record nothing from now on; whether there were recordings, whose memory is free now."""
+        """Where there are recordings, clear them and make no more; not inside of `with`.
+
+        Returns:
+            Whether there were any.
+        """
         held = any(replay.records for replay in self._replays)
-        self.clear()
-        self._replays = []
+        if held:
+            self.clear()
+            self._replays = []
         return held
 
 
@@ -77,6 +91,8 @@ class _Replay:
     def __init__(self, network: nn.Module, device: torch.device) -> None:
         self.network, self.device = network, device
         self.plain: Forward = network.forward
+        # Set where somebody else has put a function in its place.
+        self.before: Forward | None = network.__dict__.get("forward")
         self.seen: set[Hashable] = set()
         self.records: OrderedDict[Hashable, _Record] = OrderedDict()
         self.fault: str | None = None
@@ -93,15 +109,22 @@ class _Replay:
             self.seen.add(key)
             return self.plain(*args, **kwargs)
         if key not in self.records:
-            while len(self.records) >= _MOST:
-                self.records.popitem(last=False)
-            try:
-                self.records[key] = _Record(self.plain, values, structure, self.device)
-            except RuntimeError as error:
-                self.fault = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-                logger.info("%s is not replayed: %s", type(self.network).__name__, self.fault)
-                return self.plain(*args, **kwargs)
+            self._record(key, values, structure)
+        if self.fault:
+            # Out of the handler, so that nothing holds on to the tensors of the failed recording.
+            return self.plain(*args, **kwargs)
         return self.records[key](values)
+
+    def _record(self, key: Hashable, values: list[Any], structure: Any) -> None:
+        while len(self.records) >= _MOST:
+            self.records.popitem(last=False)
+        try:
+            self.records[key] = _Record(self.plain, values, structure, self.device)
+        except RuntimeError as error:
+            self.fault = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            logger.info("%s is not replayed: %s", type(self.network).__name__, self.fault)
+            # They would not be used any more.
+            self.records.clear()
 
     @staticmethod
     def _key(values: list[Any], structure: Any) -> Hashable | None:
@@ -133,13 +156,18 @@ class _Record:
         self.inputs = [_copy(value) if isinstance(value, Tensor) else value for value in values]
         args, kwargs = pytree.tree_unflatten(self.inputs, structure)
         self.graph = torch.cuda.CUDAGraph()
-        with (
-            torch.cuda.device(device),
-            _without_cached_casts(),
-            # Other threads may go on using the GPU.
-            torch.cuda.graph(self.graph, capture_error_mode="thread_local"),
-        ):
-            self.output = plain(*args, **kwargs)
+        with torch.cuda.device(device), _without_cached_casts():
+            with _no_waiting():
+                # A recording that is broken off by the GPU leaves torch unable to free memory.
+                plain(*args, **kwargs)
+            stream = _stream(torch.cuda.current_device())
+            with (
+                # `graph` does not go back to the stream before when it fails.
+                torch.cuda.stream(stream),
+                # Other threads may go on using the GPU.
+                torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"),
+            ):
+                self.output = plain(*args, **kwargs)
         if not all(isinstance(value, (Tensor, *_PLAIN)) for value in pytree.tree_leaves(self.output)):
             raise RuntimeError("its result holds something that is no tensor")
 
@@ -149,6 +177,12 @@ class _Record:
                 held.copy_(value)
         self.graph.replay()
         return pytree.tree_map_only(Tensor, torch.clone, self.output)
+
+
+@functools.cache
+def _stream(gpu: int) -> torch.cuda.Stream:
+    """For recordings on one GPU; torch's own lies on the GPU that was current at the first of all."""
+    return torch.cuda.Stream(gpu)
 
 
 def _copy(value: Tensor) -> Tensor:
@@ -168,3 +202,17 @@ def _without_cached_casts() -> Iterator[None]:
         yield
     finally:
         torch.set_autocast_cache_enabled(before)
+
+
+@contextlib.contextmanager
+def _no_waiting() -> Iterator[None]:
+    """Have operations of torch that wait for the GPU raise a RuntimeError."""
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        # Some such operations are not known to it; a recording of these fails later.
+        warnings.simplefilter("ignore")
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)

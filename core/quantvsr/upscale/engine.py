@@ -208,9 +208,7 @@ class _Run:
             except _OutOfMemory:
                 pass
             # Out of the handler, so that nothing holds on to the tensors of the failed try.
-            if self.replays.give_up():
-                release(self.adapter.device)
-            else:
+            if not self.replays.give_up():
                 self._shrink(plan)
         self.report.windows += 1
         self.computed += self._fresh(window)

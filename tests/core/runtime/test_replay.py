@@ -1,5 +1,6 @@
 """Replaying networks: what is recorded when, and on a GPU that results stay the same."""
 
+import weakref
 from typing import Any
 
 import pytest
@@ -80,10 +81,11 @@ def test_recordings_are_given_up_when_memory_runs_out(recorded) -> None:
     replays = Replays([network], CUDA)
     with torch.no_grad(), replays:
         network(x)
-    assert not Replays([network], CUDA).give_up()
+    # Nothing to give up: memory ran out for another reason, and recording goes on.
+    assert not replays.give_up()
     with torch.no_grad(), replays:
         network(x)
-    assert replays.give_up() and not replays.give_up()
+    assert recorded.made == 1 and replays.give_up() and not replays.give_up()
     with torch.no_grad(), replays:
         for _ in range(3):
             network(x)
@@ -123,14 +125,30 @@ def test_what_cannot_be_recorded_runs_as_it_is(monkeypatch, recorded, caplog) ->
                 network(x, extra={"more": x, "name": object()})  # type: ignore[dict-item]
     assert recorded.made == 0 and network.calls == 6
 
+
+def test_after_a_failure_nothing_is_recorded_and_nothing_held(monkeypatch, recorded, caplog) -> None:
+    class Watching(Network):
+        def forward(self, x: Tensor, extra: dict[str, Tensor] | None = None, factor: float = 2.0) -> Any:
+            assert all(tensor() is None for tensor in left)
+            return super().forward(x, extra, factor)
+
+    left: list[weakref.ref[Tensor]] = []
+
     def fails(*_: object) -> None:
+        result = torch.ones(3)
+        left.append(weakref.ref(result))
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
-    monkeypatch.setattr(replay, "_Record", fails)
-    with torch.no_grad(), Replays([network], CUDA), caplog.at_level("INFO"):
+    network, x = Watching(), torch.ones(2)
+    replays = Replays([network], CUDA)
+    with torch.no_grad(), replays, caplog.at_level("INFO"):
+        network(x)
+        network(x)
+        monkeypatch.setattr(replay, "_Record", fails)
         for _ in range(4):
-            assert torch.equal(network(x)["y"], 2 * x)
+            assert torch.equal(network(x, factor=3.0)["y"], 3 * x)
     assert caplog.text.count("not replayed: operation not permitted") == 1
+    assert recorded.made == 1 and len(left) == 1 and not replays.give_up()
 
 
 def test_can_be_switched_off_and_is_off_elsewhere(monkeypatch, recorded) -> None:
@@ -150,6 +168,20 @@ def test_an_error_leaves_the_network_as_it_was(recorded) -> None:
     with pytest.raises(ZeroDivisionError), Replays([network], CUDA):
         raise ZeroDivisionError
     assert "forward" not in network.__dict__
+
+
+def test_a_forward_that_was_replaced_before_is_put_back(recorded) -> None:
+    network, x = Network(), torch.ones(2)
+    plain = network.forward
+
+    def other(x: Tensor, extra: dict[str, Tensor] | None = None, factor: float = 5.0) -> Any:
+        return plain(x, extra, factor)
+
+    network.forward = other
+    with torch.no_grad(), Replays([network], CUDA):
+        for _ in range(3):
+            assert torch.equal(network(x)["y"], x * 5)
+    assert recorded.made == 1 and network.forward is other
 
 
 @gpu
@@ -190,4 +222,27 @@ def test_what_waits_for_the_gpu_runs_as_it_is() -> None:
     with torch.no_grad(), Replays([network], CUDA):
         for _ in range(4):
             assert torch.equal(network(x), 2 * x)
-    assert float((x + 1).sum()) == 8
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    assert torch.cuda.get_sync_debug_mode() == 0
+    assert float(torch.rand(4, device="cuda").sum() + (x + 1).sum()) >= 8
+    more = torch.empty(2**26, device="cuda")
+    held = torch.cuda.memory_reserved()
+    del more
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() < held
+
+
+@gpu
+def test_what_fails_while_it_is_recorded_runs_as_it_is() -> None:
+    class Fails(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            if torch.cuda.is_current_stream_capturing():
+                raise RuntimeError("no")
+            return x * 2
+
+    network, x = Fails(), torch.ones(4, device="cuda")
+    replays = Replays([network], CUDA)
+    with torch.no_grad(), replays:
+        for _ in range(4):
+            assert torch.equal(network(x), 2 * x)
+    assert torch.cuda.current_stream() == torch.cuda.default_stream() and not replays.give_up()
