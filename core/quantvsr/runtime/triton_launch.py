@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,7 +30,7 @@ def launch(kernel: Any, grid: tuple[int, ...], *args: Any, **kwargs: Any) -> Non
     kernel.warmup(*(known(value) for value in args), grid=grid, **named)
 
 
-def compile_ahead(network: Callable[..., Any], values: Sequence[Any], structure: Any) -> None:
+def compile_ahead(network: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Compile the kernels of a call by several threads, so that the call itself finds them.
 
     One after the other they take a minute or more the first time on a machine. The call is made once with
@@ -38,8 +38,8 @@ def compile_ahead(network: Callable[..., Any], values: Sequence[Any], structure:
 
     Args:
         network: The forward of a network with `TritonLayer`s.
-        values: Inputs, flat.
-        structure: How they become `args, kwargs`.
+        args: What it will be called with.
+        kwargs: The same, by name.
     """
     try:
         from triton.runtime._async_compile import (  # pyright: ignore[reportMissingImports]
@@ -48,9 +48,7 @@ def compile_ahead(network: Callable[..., Any], values: Sequence[Any], structure:
     except ImportError:
         return
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    args, kwargs = pytree.tree_unflatten(
-        [mode.from_tensor(value) if isinstance(value, Tensor) else value for value in values], structure
-    )
+    args, kwargs = pytree.tree_map_only(Tensor, mode.from_tensor, (args, dict(kwargs)))
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
     try:
         with (

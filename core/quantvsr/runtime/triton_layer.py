@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from triton.errors import TritonError  # pyright: ignore[reportMissingImports]
 
 from quantvsr.errors import BadInput
@@ -23,6 +24,7 @@ from quantvsr.runtime.bitplanes import RUN, pack_planes, planes_of
 from quantvsr.runtime.layout import range_kind, triple, window_of
 from quantvsr.runtime.tiles import SMALLEST, Tile
 from quantvsr.runtime.triton_call import Call
+from quantvsr.runtime.triton_launch import compile_ahead
 
 
 class TritonLayer(PreparedLayer):
@@ -200,6 +202,8 @@ class TritonLayer(PreparedLayer):
         call = self.calls.get(key)
         if call is None:
             call = self.calls[key] = Call(self, x)
+            if not isinstance(x, FakeTensor):
+                compile_ahead(self._run, (x,), {})
         try:
             y, scales = call(self, x)
         except (TritonError, subprocess.CalledProcessError) as error:

@@ -9,7 +9,6 @@ import torch
 import torch._dynamo.utils  # looks for Triton when it is imported
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils import _pytree as pytree
 
 from quantvsr.quant.config import default
 from quantvsr.quant.layers import DualBranchLayer
@@ -99,8 +98,7 @@ def test_a_kernel_is_launched_with_what_it_is_given() -> None:
 
 def test_kernels_are_compiled_without_a_launch(triton) -> None:
     network, x = Network(), torch.ones(2, 4)
-    values, structure = pytree.tree_flatten(((x,), {"factor": 2.0}))
-    compile_ahead(network.forward, values, structure)
+    compile_ahead(network.forward, (x,), {"factor": 2.0})
     assert triton.entered == 1 and not network.kernel.launched
     ((grid, args, kwargs),) = network.kernel.compiled
     assert grid == (2, 1) and isinstance(args[0], Mock) and args[0].dtype == torch.float32 and args[1] == 5
@@ -111,9 +109,8 @@ def test_a_network_that_looks_at_values_is_left_alone(triton, caplog) -> None:
     def looks(x: Tensor) -> Tensor:
         return x * 2 if bool((x > 0).any()) else x
 
-    values, structure = pytree.tree_flatten(((torch.ones(3),), {}))
     with caplog.at_level("INFO"):
-        compile_ahead(looks, values, structure)
+        compile_ahead(looks, (torch.ones(3),), {})
     assert "compiled as they are met" in caplog.text
 
 
@@ -123,7 +120,7 @@ def test_without_triton_nothing_happens(monkeypatch) -> None:
     def forward(x: Tensor) -> Tensor:
         raise AssertionError
 
-    compile_ahead(forward, *pytree.tree_flatten(((torch.ones(3),), {})))
+    compile_ahead(forward, (torch.ones(3),), {})
 
 
 @gpu
@@ -148,13 +145,11 @@ def test_a_call_finds_its_kernels_compiled(monkeypatch, tmp_path) -> None:
     met: list[str] = []
     monkeypatch.setattr(knobs.cache, "dir", str(tmp_path))
     monkeypatch.setattr(knobs.runtime, "jit_cache_hook", lambda **given: bool(met.append(given["fn"].name)))
-    values, structure = pytree.tree_flatten(
-        ((torch.randn(2, 72, 16, 16, device="cuda", dtype=torch.half),), {})
-    )
-    compile_ahead(network.forward, values, structure)
+    x = torch.randn(2, 72, 16, 16, device="cuda", dtype=torch.half)
+    compile_ahead(network.forward, (x,), {})
     compiled = len(met)
     with torch.no_grad(), Replays([network], torch.device("cuda")):
-        wanted = network(*values)
+        wanted = network(x)
         assert compiled >= 6 and len(met) == compiled
         for _ in range(2):
-            assert torch.equal(network(*values), wanted)
+            assert torch.equal(network(x), wanted)
