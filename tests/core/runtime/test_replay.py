@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from quantvsr.quant.config import default
+from quantvsr.quant.layers import DualBranchLayer
 from quantvsr.runtime import replay
+from quantvsr.runtime.backend import PreparedLayer
 from quantvsr.runtime.replay import SWITCH, Replays
 
 CUDA = torch.device("cuda")
@@ -182,6 +185,29 @@ def test_a_forward_that_was_replaced_before_is_put_back(recorded) -> None:
         for _ in range(3):
             assert torch.equal(network(x)["y"], x * 5)
     assert recorded.made == 1 and network.forward is other
+
+
+class Compiled(PreparedLayer):
+    """Adds one, as by kernels that are compiled for every shape."""
+
+    compiled_for_shapes = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One more."""
+        return x + 1
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_kernels_are_compiled_before_the_first_call_of_a_kind(monkeypatch, recorded, mixed) -> None:
+    ahead: list[Any] = []
+    monkeypatch.setattr(replay, "compile_ahead", lambda network, args, kwargs: ahead.append(args))
+    simulated = DualBranchLayer(nn.Linear(3, 3), default(), "layer")
+    # A simulated layer keeps what it makes in its first call: that call must be a real one.
+    network = nn.Sequential(Compiled(simulated, ""), *[simulated] * mixed)
+    with torch.no_grad(), Replays([network], CUDA):
+        for rows in (2, 2, 2, 4):
+            network(torch.ones(rows, 3))
+    assert [len(args[0]) for args in ahead] == ([] if mixed else [2, 4])
 
 
 @gpu
