@@ -98,6 +98,23 @@ def test_half_types_stay_within_their_digits(plain, shape, dtype) -> None:
     assert error(plain, shape, dtype=dtype) < HALF[dtype]
 
 
+def whole_rows(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    """Have few rows taken as many are; in half types no other way is left."""
+    from quantvsr.runtime import triton_coding, triton_encode
+
+    monkeypatch.setattr(triton_coding, "_FEW", 1)
+    if dtype != torch.float32:
+        monkeypatch.setattr(triton_encode, "features", None)
+
+
+@gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize(("plain", "shape"), [pair for pair in LAYERS if 1280 not in pair[1]], ids=str)
+def test_whole_rows(plain, shape, dtype, monkeypatch) -> None:
+    whole_rows(monkeypatch, dtype)
+    assert error(plain, shape, dtype=dtype) < (1e-5 if dtype == torch.float32 else HALF[dtype])
+
+
 @gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 @pytest.mark.parametrize(
@@ -130,11 +147,15 @@ def test_all_bit_widths(bits, channels) -> None:
         {"activation_granularity": "frame", "scale_floor": "absolute", "keep_dtype": False},
         {"rotation": "none", "activation_shift": False, "activation_clip": "none"},
         {"rotation_block": 16, "at_rest": "float32"},
+        {"weight_bits": 8, "activation_bits": 8},
     ],
     ids=str,
 )
 @pytest.mark.parametrize("plain", [nn.Linear(64, 40), nn.Conv2d(64, 40, 3, padding=1)], ids=str)
-def test_settings(plain, changes) -> None:
+@pytest.mark.parametrize("whole", [False, True])
+def test_settings(plain, changes, whole, monkeypatch) -> None:
+    if whole:
+        whole_rows(monkeypatch, torch.float32)
     shape = (2, 5, 64) if isinstance(plain, nn.Linear) else (2, 64, 5, 6)
     assert error(plain, shape, default().replace(**changes)) < 1e-5
 
