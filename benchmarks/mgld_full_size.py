@@ -180,7 +180,7 @@ def window_of(adapter: MGLDAdapter, side: int) -> tuple[torch.Tensor, torch.Tens
 def enlarge(
     trial: Trial, name: str, adapter: MGLDAdapter, side: int, steps: int, reserve: float = 0.0
 ) -> torch.Tensor | None:
-    """One window of five frames, launched from Python."""
+    """One window of five frames."""
     lq, noise = window_of(adapter, side)
     progress = trial.progress(reserve)
     with trial.part(name) as found, torch.no_grad():
@@ -192,11 +192,15 @@ def enlarge(
 
 
 def enlarge_both(trial: Trial, name: str, adapter: MGLDAdapter, side: int, steps: int) -> torch.Tensor | None:
-    """The window again, and with its steps replayed, as people get it."""
+    """One window with its steps launched from Python, replayed as people get them, and launched again.
+
+    Returns:
+        What the first gives; None where the time was not enough.
+    """
     plain = enlarge(trial, name, adapter, side, steps, RESERVE)
     replays = Replays(adapter.repeated, adapter.device)
     with replays:
-        found = enlarge(trial, f"{name}, recorded", adapter, side, min(steps, 3), RESERVE)
+        enlarge(trial, f"{name}, recorded", adapter, side, min(steps, 3), RESERVE)
         found = enlarge(trial, f"{name}, replayed", adapter, side, steps, RESERVE)
     replays.clear()
     again = enlarge(trial, f"{name}, again", adapter, side, steps, RESERVE)

@@ -15,6 +15,7 @@ from core.upscale.fake import FakeAdapter
 from quantvsr.errors import BadInput, Cancelled, QuantVSRError
 from quantvsr.media.types import Frame
 from quantvsr.progress import Progress
+from quantvsr.runtime.replay import Replays
 from quantvsr.upscale import UpscaleReport, enlarge, upscale_clip
 from quantvsr.upscale.noise import NoiseField
 
@@ -219,6 +220,40 @@ def test_recordings_go_before_tiles_shrink(monkeypatch):
     report = UpscaleReport()
     assert len(upscale(clip(5, 40, 40), Filling(), tile=24, overlap=8, report=report)) == 5
     assert given_up == [True] and report.tile == 24 and not report.warnings
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_steps_are_replayed_inside_the_model_alone_and_forgotten_at_the_end(monkeypatch, early):
+    told: list[object] = []
+
+    class Told(Replays):
+        def __init__(self, networks, device):
+            told.append(networks)
+
+        def __enter__(self):
+            told.append("in")
+
+        def __exit__(self, *error):
+            told.append("out")
+
+        def clear(self):
+            told.append("clear")
+
+    class Looking(FakeAdapter):
+        def upscale_window(self, *given):
+            assert told[-1] == "in"
+            return super().upscale_window(*given)
+
+    monkeypatch.setattr("quantvsr.upscale.engine.Replays", Told)
+    adapter = Looking()
+    frames = upscale_clip(adapter, clip(12))
+    next(frames)
+    assert told == [(adapter.denoiser,), "in", "out"]
+    if early:
+        frames.close()  # type: ignore[attr-defined]
+    else:
+        assert len(list(frames)) == 11
+    assert told[-1] == "clear" and told.count("clear") == 1
 
 
 def test_progress_does_not_go_back_when_tiles_shrink():
