@@ -205,7 +205,9 @@ class TritonLayer(PreparedLayer):
             if not isinstance(x, FakeTensor):
                 compile_ahead(self._run, (x,), {})
         try:
-            y, scales = call(self, x)
+            # Triton launches on the GPU that is current.
+            with torch.cuda.device_of(x):
+                y, scales = call(self, x)
         except (TritonError, subprocess.CalledProcessError) as error:
             if self.lean:
                 raise RuntimeError(str(error).strip() or repr(error)) from error

@@ -6,6 +6,7 @@ from torch import nn
 
 from quantvsr.quant.config import LayerQuantConfig, default, reference
 from quantvsr.quant.layers import DualBranchLayer
+from quantvsr.runtime.replay import Replays
 from quantvsr.runtime.tiles import Tile
 from quantvsr.runtime.triton_int8 import BACKEND, refusal
 
@@ -244,6 +245,23 @@ def test_runs_in_a_graph_and_with_other_shapes() -> None:
             z = torch.randn(shape, device="cuda")
             assert float((module(z) - layer(z)).norm() / layer(z).norm()) < 4e-2
         assert module(torch.empty(0, 64, 8, 8, device="cuda")).shape == (0, 48, 8, 8)
+
+
+@pytest.mark.skipif(REASON is not None or torch.cuda.device_count() < 2, reason="fewer than two GPUs")
+def test_runs_and_is_replayed_on_a_gpu_that_is_not_current() -> None:
+    from quantvsr.runtime.triton_layer import TritonLayer
+
+    device = torch.device("cuda:1")
+    layer = frozen(nn.Conv2d(64, 48, 3, padding=1), default()).to(device)
+    network = nn.Sequential(TritonLayer(layer, torch.float32, ""))
+    replays = Replays([network], device)
+    with torch.no_grad(), replays:
+        for made in (0, 1, 1, 1):
+            x = torch.randn(2, 64, 8, 8, device=device)
+            wanted = layer(x)
+            assert float((network(x) - wanted).norm()) < 2e-3 * float(wanted.norm())
+            assert len(replays._replays[0].records) == made
+    assert torch.cuda.current_device() == 0
 
 
 @gpu
