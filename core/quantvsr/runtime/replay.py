@@ -31,6 +31,7 @@ _PLAIN = (type(None), bool, int, float, str, torch.dtype)
 _MOST = 4
 """Recordings kept of one network: each holds the memory of its intermediate results."""
 _MOST_SEEN = 64
+"""Kinds of calls of one network that are remembered."""
 
 Forward = Callable[..., Any]
 

@@ -36,14 +36,13 @@ class Recorded:
     made = 0
 
     def __init__(self, plain, values, structure, device) -> None:
-        args, kwargs = pytree.tree_unflatten(values, structure)
-        self.again = lambda given: plain(*pytree.tree_unflatten(given, structure)[0], **kwargs)
+        self.plain, self.structure = plain, structure
         type(self).made += 1
-        del args
 
     def __call__(self, values):
         """As the network."""
-        return self.again(values)
+        args, kwargs = pytree.tree_unflatten(values, self.structure)
+        return self.plain(*args, **kwargs)
 
 
 @pytest.fixture
@@ -67,6 +66,7 @@ def test_the_second_call_of_a_kind_is_recorded(recorded) -> None:
         network(x, extra={"more": x})
         assert recorded.made == 1
         assert torch.equal(network(x, factor=3.0)["y"], x * 3) and recorded.made == 2
+        assert torch.equal(network(factor=3.0, x=x)["y"], x * 3) and recorded.made == 2
     # Outside of `with` the network is itself again, inside the recordings are still there.
     network(x)
     assert "forward" not in network.__dict__
