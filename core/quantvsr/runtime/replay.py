@@ -1,7 +1,8 @@
 """Replaying a network's work on an NVIDIA GPU, where launching it from Python takes longer than the work.
 
 The second call of a kind (same shapes, types and plain values) is recorded as a CUDA graph; later ones copy
-their inputs into the recording and repeat it, with the same result as the network's own.
+their inputs into the recording and repeat it. Results are the network's own, but for half types where
+NVIDIA's libraries took other kernels for the recording than for the call before.
 """
 
 import contextlib

@@ -90,7 +90,8 @@ def upscale_clip(
         find_cuts: Whether windows stop at hard cuts.
         wanted: Indices of the frames to compute: what an interrupted run has left to do, or the frames around
             a playhead. The others are only looked at, for cuts and the plan of windows, so that the wanted
-            ones come out bit for bit as in a run over the whole clip. None takes all.
+            ones come out as in a run over the whole clip: bit for bit where the device computes the same
+            thing always alike (GPUs in half types do not). None takes all.
         total: How many frames will come out, if known, for the progress.
         progress: Told, and checked, before every step of every tile.
         report: Filled in while running.
