@@ -58,5 +58,5 @@ def compile_ahead(network: Callable[..., Any], args: tuple[Any, ...], kwargs: Ma
             torch.no_grad(),
         ):
             network(*args, **kwargs)
-    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+    except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, LookupError) as error:
         logger.info("Kernels are compiled as they are met: %s", error)
