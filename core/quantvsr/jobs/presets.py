@@ -40,9 +40,9 @@ def add(preset: Preset) -> None:
 
 # Within three minutes on two cores for the bundled model.
 add(Preset("quick", samples=24, keep_steps=None, crop=32, refine=PRESETS["quick"]))
-# Some ten minutes on two cores, a minute on a GPU.
+# Six and a half minutes there.
 add(Preset("medium", samples=48, keep_steps=None, crop=32, refine=PRESETS["medium"]))
-# Some half an hour on two cores, a few minutes on a GPU.
+# Five times as much training, on larger crops; not timed.
 add(Preset("standard", samples=96, keep_steps=None, crop=48, refine=PRESETS["standard"]))
 # The reference's budget: 1800 samples, 900 updates of 4 samples in each of the two stages.
 add(Preset("paper", samples=1800, keep_steps=10, crop=64, refine=PRESETS["paper"]))

@@ -20,14 +20,14 @@ from typing import Any
 from quantvsr import __version__
 from quantvsr.errors import BadInput
 from quantvsr.files import atomic_json, atomic_path, make_folder, read_json, write_errors
-from quantvsr.project.lock import NAME as LOCK_NAME
-from quantvsr.project.lock import Lock
+from quantvsr.lock import Lock
 from quantvsr.project.portable import from_portable, to_portable
 from quantvsr.project.records import ExportRecord, RunRecord, RunState
 from quantvsr.project.settings import Settings
 
 FORMAT, VERSION = "quantvsr-project", 1
 FILE, SUFFIX = "project.json", ".qvsr"
+LOCK_NAME = "project.lock"
 
 
 class ProjectLocked(BadInput):
@@ -224,7 +224,7 @@ def now() -> str:
 
 
 def _locked(place: Path) -> Lock:
-    lock = Lock(place)
+    lock = Lock(place / LOCK_NAME)
     with write_errors(place):
         if not lock.acquire():
             who = lock.holder()

@@ -14,6 +14,7 @@ from quantvsr import __version__
 from quantvsr.errors import BadInput
 from quantvsr.hashing import hash_file, hash_json
 from quantvsr.jobs.sidebyside import SideBySideJob, SideBySideResult
+from quantvsr.jobs.work.alone import writing_alone
 from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece, checked_output, likely_frames
 from quantvsr.jobs.work.scene import SCALE
@@ -42,7 +43,7 @@ def write_side_by_side(job: SideBySideJob, progress: Progress) -> SideBySideResu
     labels = _labels(job, versions)
     piece = Piece(Path(job.clip).expanduser(), job.start, job.frames, frame_rate=job.frame_rate)
     target = _target(job)
-    with piece.open() as reader:
+    with writing_alone(target), piece.open() as reader:
         height, width = (side * SCALE for side in piece.size(reader))
         _check_truth(job, height, width)
         renderer = _renderer(job, piece, labels, versions, height, width)

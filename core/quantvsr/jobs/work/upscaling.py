@@ -14,6 +14,7 @@ from quantvsr.errors import BadInput
 from quantvsr.hashing import hash_file, hash_json
 from quantvsr.jobs.settings import MethodSettings
 from quantvsr.jobs.upscale import UpscaleJob, UpscaleResult
+from quantvsr.jobs.work.alone import writing_alone
 from quantvsr.jobs.work.analysis import source_hash
 from quantvsr.jobs.work.clips import Piece, checked_output, likely_frames
 from quantvsr.jobs.work.lowbit import Way, cached_checkpoint, execute, full_precision, open_lowbit
@@ -43,7 +44,7 @@ def upscale(job: UpscaleJob, progress: Progress) -> UpscaleResult:
         raise BadInput("--checkpoint already says how many bits; leave --bits out.")
     piece = Piece(Path(job.clip).expanduser(), job.start, job.frames, frame_rate=job.frame_rate)
     target = output_path(job)
-    with piece.open() as reader:
+    with writing_alone(target), piece.open() as reader:
         height, width = piece.size(reader)
         _check_target(target, job, reader, width, height)
         began = time.perf_counter()

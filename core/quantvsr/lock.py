@@ -1,4 +1,4 @@
-"""One program at a time may change a project: a lock that the system releases when the program ends."""
+"""One program at a time: locks that the system releases when the program ends."""
 
 import contextlib
 import json
@@ -13,18 +13,19 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-NAME = "project.lock"
-
 
 class Lock:
-    """A lock on a folder, held until `release` or the end of the process, however it ends.
+    """A lock, held until `release` or the end of the process, however it ends.
 
     Args:
-        folder: Must exist and be writable.
+        path: A file for it, which stays.
+
+    Attributes:
+        path: The file.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / NAME
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._file: IO[str] | None = None
 
     @property
@@ -36,9 +37,9 @@ class Lock:
         """Take the lock; False where somebody else has it.
 
         Raises:
-            OSError: The file cannot be made.
+            OSError: The file cannot be made; its folder must exist.
         """
-        file = self._path.open("a+", encoding="utf-8")
+        file = self.path.open("a+", encoding="utf-8")
         try:
             _lock(file)
         except OSError:
@@ -64,7 +65,7 @@ class Lock:
     def holder(self) -> str:
         """Who has it, for a person; empty where the file does not say."""
         try:
-            value = json.loads(self._path.read_text(encoding="utf-8"))
+            value = json.loads(self.path.read_text(encoding="utf-8"))
             return f"process {value['process']} on {value['computer']}"
         except (OSError, ValueError, KeyError, TypeError):
             return ""
