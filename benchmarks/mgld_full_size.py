@@ -83,8 +83,8 @@ class Trial:
         return self.end - time.monotonic()
 
     @contextlib.contextmanager
-    def part(self, name: str, least: float = 0.0) -> Iterator[dict[str, Any]]:
-        """Time a part; `least` seconds must be left, or it is skipped (the caller sees it in `skip`)."""
+    def part(self, name: str) -> Iterator[dict[str, Any]]:
+        """Time a part; what it gives is filled in and kept with its time and peak."""
         found: dict[str, Any] = {}
         if self.device.type == "cuda":
             torch.cuda.synchronize()
@@ -244,7 +244,7 @@ def main() -> None:
         quantize(trial, adapter, folder, side, steps)
         del adapter
         upscale_clip(trial, folder, device, side, min(steps, 10))
-        import_published(trial, folder, device, side)
+        import_published(trial, folder, device)
 
 
 def quantize(trial: Trial, adapter: MGLDAdapter, folder: Path, side: int, steps: int) -> None:
@@ -325,7 +325,7 @@ def upscale_clip(trial: Trial, folder: Path, device: torch.device, side: int, st
             found |= {"compute": job.compute, "stages": result.seconds}
 
 
-def import_published(trial: Trial, folder: Path, device: torch.device, side: int) -> None:
+def import_published(trial: Trial, folder: Path, device: torch.device) -> None:
     """A full-size parameter file of the published method."""
     adapter = open_adapter(folder, torch.device("cpu"))
     layers = quantize_model(adapter.denoiser, reference(4, 4), 0, adapter.default_exclude, seed=0)

@@ -233,7 +233,7 @@ def _loop(layer: "TritonLayer", x: Tensor) -> tuple[int, int]:
         return 16, 1
     side, size = layer.block_side, x.element_size()
     matrix = side * side * (size if layer.exact else 4)
-    directions = min(power(layer.rank), _PIECE) * side * size if layer.leave else 0
+    directions = min(power(layer.rank), _PIECE) * side * size if layer.rank else 0
     room = _SHARED * _memory(x.device)
     for rows, stages in ((_ROWS, _STAGES), (_ROWS, 1), (_ROWS // 2, 1)):
         if stages * (rows * side * max(size, 4) + matrix + directions) <= room:
