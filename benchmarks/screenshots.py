@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
 from PySide6.QtWidgets import QApplication
 
 from quantvsr_gui.app import make_application, make_window
@@ -21,6 +22,8 @@ from quantvsr_gui.shell.tokens import THEMES
 ROOT = Path(__file__).resolve().parent.parent
 SETTLE = 1.5
 PATIENCE = 120.0
+PICTURES = {"clips", "compare"}
+"""Pages that show frames; the others need no more than 256 colours."""
 
 
 def main() -> None:
@@ -44,6 +47,9 @@ def main() -> None:
                 settle(app, lambda: not window.engines.preview.busy)
                 target = arguments.out / f"app-{step.key}-{arguments.theme}.png"
                 window.grab().save(str(target))
+                if step.key not in PICTURES:
+                    with Image.open(target) as picture:
+                        picture.quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
                 print(target)
         finally:
             window.shut_down()
