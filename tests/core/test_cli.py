@@ -14,9 +14,10 @@ import pytest
 from quantvsr import __version__, cli, console
 from quantvsr.errors import BadInput, Cancelled, DiskFull
 from quantvsr.jobs import base
-from quantvsr.jobs.base import GROUPS, Job, Result, counted, job_types, register
+from quantvsr.jobs.base import GROUPS, Job, Result, job_types, register
 from quantvsr.jobs.options import INTEGER, PATH, Bits, option
 from quantvsr.progress import Progress
+from quantvsr.words import counted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

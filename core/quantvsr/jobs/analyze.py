@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quantvsr.jobs.base import Result, megabytes, register
+from quantvsr.jobs.base import Result, register
 from quantvsr.jobs.options import FRAMES, PATH, FrameRange, option
 from quantvsr.jobs.settings import MethodSettings
 from quantvsr.progress import Progress
+from quantvsr.words import megabytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -244,16 +244,6 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def megabytes(count: int) -> str:
-    """A number of bytes for a person."""
-    return f"{count / 1e6:.2f} MB"
-
-
-def counted(count: int, thing: str) -> str:
-    """A number of things for a person: "1 frame", "2 frames"."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
-
-
 def _defaults(kind: type[Job]) -> dict[str, Any]:
     return {field.name: field.default for field in dataclasses.fields(kind)}
 

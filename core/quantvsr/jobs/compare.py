@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quantvsr.jobs.base import Result, megabytes, plain, register
+from quantvsr.jobs.base import Result, plain, register
 from quantvsr.jobs.options import PATH, SWITCH, option
 from quantvsr.jobs.settings import ExecutionSettings, MethodSettings, PictureSettings, TruthSettings
 from quantvsr.progress import Progress
+from quantvsr.words import megabytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from quantvsr.errors import BadInput
-from quantvsr.jobs.base import Job, Result, megabytes, register
+from quantvsr.jobs.base import Job, Result, register
 from quantvsr.jobs.options import PATH, SWITCH, TEXT, option
 from quantvsr.progress import Progress
+from quantvsr.words import megabytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.base import Result, megabytes, register
+from quantvsr.jobs.base import Result, register
 from quantvsr.jobs.options import BITS, PATH, Bits, option
 from quantvsr.jobs.settings import ModelSettings
 from quantvsr.progress import Progress
+from quantvsr.words import megabytes
 
 
 @dataclass(frozen=True, kw_only=True)

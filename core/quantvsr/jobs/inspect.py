@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quantvsr.jobs.base import Result, megabytes, register
+from quantvsr.jobs.base import Result, register
 from quantvsr.jobs.options import REFERENCE, SWITCH, TEXT, option
 from quantvsr.jobs.settings import BUNDLED, Job
 from quantvsr.progress import Progress
+from quantvsr.words import megabytes
 
 
 @dataclass(frozen=True, kw_only=True)

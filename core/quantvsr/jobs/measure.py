@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quantvsr.jobs.base import Job, Result, counted, register
+from quantvsr.jobs.base import Job, Result, register
 from quantvsr.jobs.options import INTEGER, PATH, SWITCH, TEXT, option
 from quantvsr.progress import Progress
+from quantvsr.words import counted
 
 _ARROWS = {"higher": "higher is better", "lower": "lower is better", "match": "like the reference's own"}
 _WIDTH = 84

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from quantvsr.jobs.base import Job, Result, counted, register
+from quantvsr.jobs.base import Job, Result, register
 from quantvsr.jobs.options import INTEGER, PATH, SWITCH, option
 from quantvsr.progress import Progress
+from quantvsr.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.base import Result, counted, megabytes, register
+from quantvsr.jobs.base import Result, register
 from quantvsr.jobs.options import INTEGER, LAYER_BITS, LAYER_RANK, PATH, Bits, LayerBits, LayerRank, option
 from quantvsr.jobs.settings import ModelSettings
 from quantvsr.progress import Progress
+from quantvsr.words import counted, megabytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.base import Job, Result, counted, megabytes, register
+from quantvsr.jobs.base import Job, Result, register
 from quantvsr.jobs.options import PATH, SWITCH, TEXT, option
 from quantvsr.progress import Progress
+from quantvsr.words import counted, megabytes
 
 
 @dataclass(frozen=True, kw_only=True)

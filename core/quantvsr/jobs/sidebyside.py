@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.base import Result, counted, register
+from quantvsr.jobs.base import Result, register
 from quantvsr.jobs.options import INTEGER, PATH, SWITCH, TEXT, option
 from quantvsr.jobs.settings import CODECS, VersionsSettings
 from quantvsr.progress import Progress
+from quantvsr.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,12 +52,13 @@ asked for but not reached yet (an interrupted sweep).
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.base import Result, counted, register
+from quantvsr.jobs.base import Result, register
 from quantvsr.jobs.options import BITS, INTEGER, METHOD, PATH, TEXT, Bits, option
 from quantvsr.jobs.presets import preset_names
 from quantvsr.jobs.settings import ModelSettings
 from quantvsr.methods import methods
 from quantvsr.progress import Progress
+from quantvsr.words import counted
 
 RESULTS = "results.json"
 TABLE = "results.csv"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantvsr.jobs.base import Result, counted, register
+from quantvsr.jobs.base import Result, register
 from quantvsr.jobs.options import BITS, INTEGER, METHOD, PATH, SWITCH, TEXT, Bits, option
 from quantvsr.jobs.presets import preset_names
 from quantvsr.jobs.settings import (
@@ -15,6 +15,7 @@ from quantvsr.jobs.settings import (
     PictureSettings,
 )
 from quantvsr.progress import Progress
+from quantvsr.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from quantvsr.media.source import (
     stream_duration,
 )
 from quantvsr.media.types import ClipInfo, Frame
+from quantvsr.words import counted
 
 # Rates outside of this are a container's notion of its clock, not a rate of pictures.
 _RATES = (Fraction(1, 1000), Fraction(1000))
@@ -75,8 +76,7 @@ def open_clip(
 
 
 def _starts_late(clip: Path, frames: int) -> BadInput:
-    held = "1 frame" if frames == 1 else f"{frames} frames"
-    return BadInput(f"{clip} has {held}, counted from 0; start before frame {frames}.")
+    return BadInput(f"{clip} has {counted(frames, 'frame')}, counted from 0; start before frame {frames}.")
 
 
 def _is_still_image(path: Path) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from quantvsr.errors import BadInput
+from quantvsr.models.placing import type_name
 from quantvsr.quant.surgery import cast_around_layers
 
 
@@ -73,8 +74,7 @@ class VSRAdapter(ABC):
             BadInput: The model cannot.
         """
         if dtype not in self.computes:
-            name = str(dtype).removeprefix("torch.")
-            raise BadInput(f"{self.source} does not compute in {name}; leave --compute out.")
+            raise BadInput(f"{self.source} does not compute in {type_name(dtype)}; leave --compute out.")
         cast_around_layers(self.denoiser, dtype)
         self.precision = dtype
 

@@ -45,6 +45,11 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 """Types that networks may compute in, by their names for users."""
 
 
+def type_name(dtype: torch.dtype) -> str:
+    """A type's name for users, such as `bfloat16`."""
+    return str(dtype).removeprefix("torch.")
+
+
 def _free_memory() -> int | None:
     """Bytes that programs may still take; None where the system does not tell."""
     try:

@@ -15,7 +15,13 @@ class PreparedLayer(nn.Module):
     Args:
         layer: The frozen layer it stands for; not kept.
         title: Title of its backend.
+
+    Attributes:
+        compiled_for_shapes: Whether kernels are compiled for every shape of the input, which `compile_ahead`
+            can have done.
     """
+
+    compiled_for_shapes = False
 
     def __init__(self, layer: DualBranchLayer, title: str) -> None:
         super().__init__()

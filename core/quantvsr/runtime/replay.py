@@ -106,7 +106,9 @@ class _Replay:
         layers = [
             module for module in network.modules() if isinstance(module, (PreparedLayer, DualBranchLayer))
         ]
-        self.compiled = bool(layers) and all(getattr(layer, "compiled_for_shapes", False) for layer in layers)
+        self.compiled = bool(layers) and all(
+            isinstance(layer, PreparedLayer) and layer.compiled_for_shapes for layer in layers
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         values, structure = pytree.tree_flatten((args, kwargs))

@@ -17,6 +17,7 @@ from quantvsr.jobs.work.machine import choose_device
 from quantvsr.jobs.work.models import ModelChoice, open_full
 from quantvsr.jobs.work.quantization import run_quantization, uses_samples
 from quantvsr.models.adapter import VSRAdapter
+from quantvsr.models.placing import type_name
 from quantvsr.progress import Progress
 from quantvsr.quant.checkpoint import CheckpointInfo, load_checkpoint
 from quantvsr.quant.surgery import LayerMap
@@ -91,11 +92,6 @@ def execute(adapter: VSRAdapter, backend: str, progress: Progress) -> Way:
     # In float32 nothing was cast: the model goes on in its own type.
     kind = adapter.precision if found.carrier == torch.float32 else found.carrier
     return Way(str(found), type_name(kind))
-
-
-def type_name(dtype: torch.dtype) -> str:
-    """A type's short name, such as `bfloat16`."""
-    return str(dtype).removeprefix("torch.")
 
 
 def execution_key(device: torch.device, backend: str | None) -> str:
